@@ -1,0 +1,155 @@
+"""A layer: its inputs and, in order, the definitions that lead to its output.
+
+This is all that a layer is.  Derivation, closed form, kernel and LaTeX follow from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from sympy import Add, Expr
+
+from derive.errors import InputError
+from derive.expr import (
+    Axis,
+    Definition,
+    Delta,
+    SumOver,
+    Var,
+    add,
+    free_axes,
+    rebuild,
+    sorted_axes,
+    variables,
+)
+
+
+class LayerError(InputError):
+    """A definition that does not hold together; the message names it and says what would."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Inputs, parameters (constants such as ε that get no gradient), definitions and output.
+
+    ``data`` is the input that the layer normalises; the other inputs are learnt.
+    ``source`` cites where the definition comes from (paper, section, equation).
+    """
+
+    name: str
+    title: str
+    source: str
+    data: Var
+    learnt: tuple[Var, ...]
+    parameters: tuple[Var, ...]
+    definitions: tuple[Definition, ...]
+
+    def __post_init__(self) -> None:
+        ordered = tuple(
+            replace(definition, expr=_reading_order(definition.expr, self))
+            for definition in self.definitions
+        )
+        object.__setattr__(self, "definitions", ordered)
+        _check(self)
+
+    @property
+    def inputs(self) -> tuple[Var, ...]:
+        """What gradients are taken with respect to."""
+        return (self.data, *self.learnt)
+
+    @property
+    def output(self) -> Var:
+        """The last definition."""
+        return self.definitions[-1].var
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Every axis that the layer mentions, in a fixed order."""
+        seen: set[Axis] = set().union(*(var.axes for var in self.inputs))
+        return sorted_axes(seen)
+
+    @property
+    def reduced_axes(self) -> tuple[Axis, ...]:
+        """The axes that some definition sums over."""
+        sums: set[SumOver] = set().union(*(d.expr.atoms(SumOver) for d in self.definitions))
+        return sorted_axes({axis for total in sums for axis in total.axes})
+
+    def __getitem__(self, label: str) -> Definition:
+        for definition in self.definitions:
+            if definition.var.label == label:
+                return definition
+        raise KeyError(
+            f"{self.name} defines {', '.join(d.var.label for d in self.definitions)}, not {label}"
+        )
+
+    def __iter__(self) -> Iterator[Definition]:
+        return iter(self.definitions)
+
+
+def _check(layer: Layer) -> None:
+    known: dict[str, Var] = {}
+    for var in (*layer.inputs, *layer.parameters):
+        if var.label in known:
+            raise LayerError(f"{layer.name}: the name {var.label} is used twice")
+        known[var.label] = var
+    if not layer.definitions:
+        raise LayerError(f"{layer.name}: a layer needs at least one definition")
+    for definition in layer.definitions:
+        where = f"{layer.name}: {definition.var.label}"
+        if definition.var.label in known:
+            raise LayerError(f"{where} is defined twice")
+        for var in variables(definition.expr):
+            if var.label not in known:
+                raise LayerError(
+                    f"{where} uses {var.label}, which is not defined before it; "
+                    f"known here: {', '.join(known)}"
+                )
+            if var.axes != known[var.label].axes:
+                raise LayerError(
+                    f"{where} uses {var.name}, but {var.label} is declared as "
+                    f"{known[var.label].name}"
+                )
+        if definition.expr.has(Delta):
+            raise LayerError(f"{where} contains a δ; those belong to Jacobians")
+        for total in definition.expr.atoms(SumOver):
+            if absent := set(total.axes) - free_axes(total.body):
+                raise LayerError(
+                    f"{where} sums over {sorted_axes(absent)[0]}, which its summand "
+                    "does not vary over"
+                )
+        free = free_axes(definition.expr)
+        if free != frozenset(definition.var.axes):
+            raise LayerError(
+                f"{where} is declared over {[axis.name for axis in definition.var.axes]}, but its "
+                f"right-hand side varies over {[axis.name for axis in sorted_axes(free)]}"
+            )
+        known[definition.var.label] = definition.var
+    for label in known:
+        for derived, derivative in (("d" + label, "adjoint"), (label + "_dot", "tangent")):
+            if derived in known:
+                raise LayerError(
+                    f"{layer.name}: {derived} is the name of the {derivative} of "
+                    f"{label}; call it something else"
+                )
+
+
+def _reading_order(expr: Expr, layer: Layer) -> Expr:
+    """Terms as a person writes them, x − μ, σ² + ε, γx̂ + β; SymPy's operators sort them."""
+    if not expr.args:
+        return expr
+    args = [_reading_order(arg, layer) for arg in expr.args]
+    if not isinstance(expr, Add):
+        return rebuild(expr, args)
+    position = {
+        var.label: rank
+        for rank, var in enumerate(
+            (*layer.parameters, *layer.learnt, layer.data, *(d.var for d in layer.definitions))
+        )
+    }
+
+    def key(term: Expr) -> tuple[bool, bool, int, str]:
+        last = max((position.get(var.label, 0) for var in variables(term)), default=0)
+        return term.could_extract_minus_sign(), term.is_number, -last, str(term)
+
+    return add(*sorted(args, key=key))
