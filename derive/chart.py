@@ -1,0 +1,110 @@
+"""The chart: the coordinates in which a layer's formulas become polynomials.
+
+Three changes of coordinates, each an exact equivalence, make a normal form possible:
+
+* a *root* such as (σ²+ε)^(-1/2) becomes a generator r, and σ² is eliminated by σ² = r⁻² − ε;
+* the data is eliminated in favour of the *normalised* variable: x = μ + x̂/r, e = pZ;
+* whatever is left over is unfolded (y = γx̂ + β).
+
+In these coordinates the definitions of the statistics say something new, and that is how the
+identities of a layer are found: μ = (1/m)Σx reads Σx̂ = 0, the definition of σ² reads
+Σx̂² = m(1 − εr²), the definition of softmax's Z reads Σp = 1.  Nothing here names a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sympy import Expr, Function, Pow
+
+from derive.expr import Axis, Definition, SumOver, Var, free_axes, rebuild, sorted_axes
+
+
+class NotNormalError(ValueError):
+    """The normal form cannot represent an expression, so nothing can be proved about it."""
+
+
+@dataclass(frozen=True)
+class Root:
+    """The generator ``var`` stands for base^(-1/degree)."""
+
+    var: Var
+    base: Expr
+    degree: int
+
+
+@dataclass(frozen=True)
+class Identity:
+    """``total == value`` for every size, read off the definition of ``source``."""
+
+    total: SumOver
+    value: Expr
+    source: Var
+
+
+@dataclass(frozen=True)
+class Chart:
+    """How each quantity is written in the coordinates.
+
+    ``eliminated`` maps labels to what they are replaced by; ``roots`` maps the labels of root
+    generators to their meaning; ``aliases`` maps (function, argument label) to the defined
+    quantity that equals it (exp of x is softmax's e); ``normalised`` is the coordinate that
+    replaced the data, if there is one, and ``solved`` the data in terms of it.
+    """
+
+    constants: tuple[Expr, ...]
+    eliminated: Mapping[str, Definition] = field(default_factory=dict)
+    roots: Mapping[str, Root] = field(default_factory=dict)
+    aliases: Mapping[tuple[type[Function], str], Definition] = field(default_factory=dict)
+    identities: tuple[Identity, ...] = ()
+    normalised: Var | None = None
+    solved: Definition | None = None
+
+    def display(self, expr: Expr) -> Expr:
+        """Root generators written out again as powers of what is under the root."""
+        if isinstance(expr, Var) and expr.label in self.roots:
+            root = self.roots[expr.label]
+            base = Definition(root.var, root.base).at(*expr.axes)
+            return Pow(base, -Pow(root.degree, -1))
+        if isinstance(expr, SumOver):
+            total: Expr = SumOver(self.display(expr.body), *expr.axes)
+            return total
+        if not expr.args:
+            return expr
+        return rebuild(expr, (self.display(arg) for arg in expr.args))
+
+
+def match(pattern: SumOver, total: SumOver) -> dict[Axis, Axis] | None:
+    """The renaming of free axes that turns one sum into the other, or None.
+
+    Both must be sums of a product of Vars, as the normal form makes them.
+    """
+    ours, theirs = factors(pattern.body), factors(total.body)
+    if [(v.label, k) for v, k in ours] != [(v.label, k) for v, k in theirs]:
+        return None
+    renaming: dict[Axis, Axis] = {}
+    for (left, _), (right, _) in zip(ours, theirs, strict=True):
+        for old, new in zip(left.axes, right.axes, strict=True):
+            if renaming.setdefault(old, new) != new:
+                return None
+    bound = {renaming[axis] for axis in pattern.axes}
+    if bound != set(total.axes) or len(set(renaming.values())) != len(renaming):
+        return None
+    return {old: new for old, new in renaming.items() if old not in pattern.axes}
+
+
+def factors(product: Expr) -> list[tuple[Var, Expr]]:
+    """The Vars of a product with their exponents, or [] if there is anything else in it."""
+    parts = []
+    for factor in product.args if product.is_Mul else (product,):
+        base, exponent = factor.as_base_exp()
+        if not isinstance(base, Var):
+            return []
+        parts.append((base, exponent))
+    return sorted(parts, key=lambda part: (part[0].name, part[1]))
+
+
+def axes_of(expr: Expr) -> tuple[Axis, ...]:
+    """Free axes in a fixed order."""
+    return sorted_axes(free_axes(expr))

@@ -1,0 +1,136 @@
+"""Derivations: what was derived, the steps that lead there, and their proofs.
+
+``derive(layer)`` is the whole pipeline of this package:
+
+1. find the layer's chart and with it the identities (:mod:`derive.coordinates`);
+2. take the vjp and the jvp of the definitions (:mod:`derive.differentiate`);
+3. rewrite each result by the named rules until it is closed (:mod:`derive.rules`);
+4. read the Jacobian off the jvp, as u·R, with what is worth knowing about R
+   (:mod:`derive.jacobian`).
+
+Every step is certified when it is made: a step whose two sides differ in normal form cannot be
+constructed.  The steps are the result; every printed form renders this one trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from derive.chart import Chart
+from derive.closed_form import closed_form
+from derive.coordinates import chart_of
+from derive.differentiate import jvp, vjp
+from derive.expr import Definition, SumOver, Var, add, adjoint, mul, tangent
+from derive.jacobian import Jacobian, jacobian_of, result_of
+from derive.layer import Layer
+from derive.normal_form import NormalForm
+from derive.rules import Context
+from derive.trace import Fact, Reason, Result, Step, certify
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """Everything that follows from a layer's definitions."""
+
+    layer: Layer
+    chart: Chart
+    identities: tuple[Fact, ...]
+    adjoints: tuple[Result, ...]
+    tangent: Result
+    jacobian: Jacobian
+    facts: tuple[Fact, ...]
+
+    def __getitem__(self, label: str) -> Result:
+        """The result for an adjoint by its label, such as ``dx``."""
+        for result in self.adjoints:
+            if result.var.label == label:
+                return result
+        raise KeyError(
+            f"{self.layer.name} has {', '.join(r.var.label for r in self.adjoints)}, not {label}"
+        )
+
+    @property
+    def known(self) -> dict[str, Definition]:
+        """The closed form of every adjoint, by label."""
+        return {result.var.label: result.definition for result in self.adjoints}
+
+    def steps(self) -> Iterable[Step]:
+        """Every certified step."""
+        for result in (
+            *self.adjoints,
+            self.tangent,
+            *self.jacobian.intermediate,
+            self.jacobian.entry,
+        ):
+            yield from result.steps
+
+    def all_facts(self) -> tuple[Fact, ...]:
+        """Identities, facts about the derivatives and facts about R."""
+        return (*self.identities, *self.facts, *self.jacobian.facts)
+
+
+def derive(layer: Layer) -> Derivation:
+    """Derive everything about a layer.
+
+    Raises LayerError or NotNormalError where the definitions are outside what the engine proves.
+    """
+    chart = chart_of(layer)
+    adjoints = _adjoints(layer, chart)
+    known = {result.var.label: result.definition for result in adjoints}
+    tangent_result = _tangent(layer, chart)
+    jacobian = jacobian_of(layer, chart, known[adjoint(layer.data).label])
+    transposed = _transposition(layer, chart, known, tangent_result)
+    return Derivation(
+        layer, chart, _identities(chart), adjoints, tangent_result, jacobian, (transposed,)
+    )
+
+
+def _identities(chart: Chart) -> tuple[Fact, ...]:
+    normal_form = NormalForm(chart)
+    return tuple(
+        Fact(
+            identity.total,
+            closed_form(identity.value, normal_form),
+            Reason("by the definition of {}", (identity.source,)),
+        )
+        for identity in chart.identities
+    )
+
+
+def _adjoints(layer: Layer, chart: Chart) -> tuple[Result, ...]:
+    known: dict[str, Definition] = {}
+    results = []
+    cotangents = {layer.output: adjoint(layer.output)}
+    for derivative in vjp(layer.definitions, cotangents, layer.inputs):
+        through = tuple(term.through for term in derivative.terms)
+        reason = Reason("chain rule through " + ", ".join("{}" for _ in through), through)
+        context = Context(NormalForm(chart, known), known)
+        result = result_of(derivative, derivative.var, reason, context)
+        results.append(result)
+        known[result.var.label] = result.definition
+    return tuple(results)
+
+
+def _tangent(layer: Layer, chart: Chart) -> Result:
+    """The directional derivative of the output, for arbitrary tangents of all inputs."""
+    known: dict[str, Definition] = {}
+    for derivative in jvp(layer.definitions, {var: tangent(var) for var in layer.inputs}):
+        context = Context(NormalForm(chart, known), known)
+        of = Var(derivative.var.of, *derivative.var.axes)
+        reason = Reason("differentiate the definition of {}", (of,))
+        result = result_of(derivative, derivative.var, reason, context)
+        known[result.var.label] = result.definition
+    return result
+
+
+def _transposition(
+    layer: Layer, chart: Chart, known: Mapping[str, Definition], pushed: Result
+) -> Fact:
+    """⟨dy, ẏ⟩ = ⟨dx, ẋ⟩ + …: reverse and forward mode, derived apart, are transposes."""
+    dy = adjoint(layer.output)
+    lhs = SumOver(mul(dy, pushed.var), *dy.axes)
+    rhs = add(*(SumOver(mul(adjoint(var), tangent(var)), *var.axes) for var in layer.inputs))
+    normal_form = NormalForm(chart, {**known, pushed.var.label: pushed.definition})
+    certify(lhs, rhs, normal_form, "transposition")
+    return Fact(lhs, rhs, Reason("the vjp is the transpose of the jvp"))

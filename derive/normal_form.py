@@ -1,0 +1,349 @@
+"""The trusted kernel: the normal form of an expression, and proof by normal form.
+
+``NormalForm(chart).zero(a - b)`` proves a = b for every axis size.  The steps are few and each is
+an identity of finite sums: eliminate what the chart eliminates, expand, pull constants out of sums,
+contract δs, split sums into independent factors, apply the identities that the chart derived.
+
+What the normal form cannot represent raises :class:`~derive.chart.NotNormalError`; it never
+guesses.  Equal normal forms prove equality; different ones, for expressions in the chart's
+generators, are not a disproof by themselves (:mod:`verify.exact` has the counterexamples).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isqrt
+from typing import Any
+
+from sympy import QQ, Add, Expr, Function, Mul, Pow
+from sympy.polys.fields import FracField
+
+from derive.chart import Chart, Identity, NotNormalError, match
+from derive.expr import Axis, Definition, Delta, SumOver, Var, add, free_axes, mul, rename
+from derive.polynomial import (
+    ONE,
+    Coefficient,
+    Monomial,
+    Poly,
+    join,
+    monomial,
+    name_of,
+    plus,
+    power_of,
+    scale,
+    times,
+)
+
+
+class NormalForm:
+    """Normal forms over one chart.
+
+    ``known`` holds further definitions to unfold (adjoints, tangents); ``cited`` collects the
+    identities that were used since it was last cleared, so that a step can name its reason.
+    """
+
+    def __init__(self, chart: Chart, known: Mapping[str, Definition] | None = None) -> None:
+        self.chart = chart
+        self.known = dict(known or {})
+        self.cited: list[Identity] = []
+        self.field: Any = FracField(chart.constants, QQ)
+        self._constants = dict(zip(chart.constants, self.field.gens, strict=True))
+        self._cache: dict[Expr, tuple[Poly, tuple[Identity, ...]]] = {}
+        self._inverses: dict[Expr, tuple[Expr, int, Coefficient]] = {}
+
+    def knowing(self, known: Mapping[str, Definition]) -> NormalForm:
+        """The same chart with more definitions to unfold."""
+        return NormalForm(self.chart, {**self.known, **known})
+
+    def zero(self, expr: Expr) -> bool:
+        """Whether the normal form is 0: a proof of expr = 0 for every size."""
+        return not self.poly(expr)
+
+    def citing(self, expr: Expr) -> tuple[Poly, tuple[Identity, ...]]:
+        """The normal form and the identities that it took."""
+        self.cited.clear()
+        poly = self.poly(expr)
+        unique: dict[str, Identity] = {str(identity.total): identity for identity in self.cited}
+        return poly, tuple(unique.values())
+
+    def expr(self, poly: Poly) -> Expr:
+        """The polynomial as an expression in the chart's generators."""
+        return add(
+            *(
+                mul(coefficient.as_expr(), *(Pow(base, power) for base, power in powers))
+                for powers, coefficient in poly.items()
+            )
+        )
+
+    # --- Conversion ------------------------------------------------------------------------------
+
+    def poly(self, expr: Expr) -> Poly:
+        """The normal form of an expression."""
+        if expr not in self._cache:
+            outer, self.cited = self.cited, []
+            result = self._reduce(self._align(self._convert(expr)))
+            self._check(result)
+            self._cache[expr] = result, tuple(self.cited)
+            self.cited = outer
+        result, cited = self._cache[expr]
+        self.cited.extend(cited)
+        return result
+
+    def _convert(self, expr: Expr) -> Poly:
+        if expr.is_Rational:
+            return self._constant(self.field(QQ(int(expr.p), int(expr.q))))
+        if expr in self._constants:
+            return self._constant(self._constants[expr])
+        if isinstance(expr, Var):
+            for table in (self.known, self.chart.eliminated):
+                if expr.label in table:
+                    return self.poly(table[expr.label].at(*expr.axes))
+            return self._generator(expr)
+        if isinstance(expr, Delta):
+            return self._generator(expr)
+        if isinstance(expr, Add):
+            return plus(*(self.poly(arg) for arg in expr.args))
+        if isinstance(expr, Mul):
+            product = self._constant(self.field.one)
+            for arg in expr.args:
+                product = times(product, self.poly(arg))
+            return product
+        if isinstance(expr, Pow):
+            return self._power(self.poly(expr.base), expr.exp)
+        if isinstance(expr, SumOver):
+            return self._sum(self.poly(expr.body), expr.axes)
+        if isinstance(expr, Function) and len(expr.args) == 1:
+            return self._function(expr)
+        raise NotNormalError(f"no normal form for {type(expr).__name__}: {expr}")
+
+    def _constant(self, value: Coefficient) -> Poly:
+        return {ONE: value} if value else {}
+
+    def _generator(self, generator: Expr) -> Poly:
+        return {((generator, 1),): self.field.one}
+
+    def _function(self, expr: Expr) -> Poly:
+        argument = expr.args[0]
+        if isinstance(argument, Var) and (type(expr), argument.label) in self.chart.aliases:
+            return self.poly(self.chart.aliases[type(expr), argument.label].at(*argument.axes))
+        return self._generator(expr.func(self.expr(self.poly(argument))))
+
+    # --- Powers ----------------------------------------------------------------------------------
+
+    def _power(self, base: Poly, exponent: Expr) -> Poly:
+        if not exponent.is_Rational:
+            raise NotNormalError(f"the exponent {exponent} is not a rational number")
+        if exponent.is_Integer and exponent >= 0:
+            product = self._constant(self.field.one)
+            for _ in range(int(exponent)):
+                product = times(product, base)
+            return product
+        if not base:
+            raise NotNormalError("division by an expression that is identically zero")
+        if len(base) == 1:
+            ((powers, coefficient),) = base.items()
+            return {self._root(powers, exponent): self._coefficient_power(coefficient, exponent)}
+        if exponent.is_Integer:
+            inverse = self._inverse(base)
+            return self._power(inverse, -exponent)
+        raise NotNormalError(f"a root of {self.expr(base)}, which the chart has no generator for")
+
+    def _root(self, powers: Monomial, exponent: Expr) -> Monomial:
+        p, q = int(exponent.p), int(exponent.q)
+        for generator, power in powers:
+            if power * p % q:
+                raise NotNormalError(f"the fractional power {power * exponent} of {generator}")
+            if q % 2 == 0 and not generator.is_positive:
+                raise NotNormalError(f"a root of {generator}, which may be negative")
+        return tuple((generator, power * p // q) for generator, power in powers)
+
+    def _coefficient_power(self, coefficient: Coefficient, exponent: Expr) -> Coefficient:
+        p, q = int(exponent.p), int(exponent.q)
+        if q == 1:
+            return coefficient**p
+        number = coefficient.as_expr()
+        if q == 2 and number.is_Rational and number > 0:
+            top, bottom = isqrt(int(number.p)), isqrt(int(number.q))
+            if (top * top, bottom * bottom) == (number.p, number.q):
+                return self.field(QQ(top, bottom)) ** p
+        raise NotNormalError(f"the root of {number} is not rational")
+
+    def _inverse(self, base: Poly) -> Poly:
+        """1/(a + b) for two terms whose ratio is a power of one generator u.
+
+        With t = 1/(u^-j + k), partial fractions t·u^-j = 1 - kt and t·u^j = (u^j - t)/k keep
+        products of t and u in normal form; :meth:`_reduce` applies them.
+        """
+        if len(base) == 2:
+            (first, a), (second, b) = sorted(
+                base.items(), key=lambda item: [name_of(g) for g, _ in item[0]]
+            )
+            ratio = join(first, power_of(second, -1))
+            if len(ratio) == 1:
+                ((u, j),) = ratio
+                if j > 0:
+                    (first, a), (second, b), j = (second, b), (first, a), -j
+                constant = b / a
+                meaning = add(Pow(u, j), constant.as_expr())
+                t = Var(f"1/({meaning})", *sorted(free_axes(u), key=name_of))
+                self._inverses[t] = (u, -j, constant)
+                return {join(((t, 1),), power_of(second, -1)): 1 / a}
+        raise NotNormalError(f"division by {self.expr(base)}")
+
+    def _reduce(self, poly: Poly) -> Poly:
+        """Partial fractions for the generators that :meth:`_inverse` made."""
+        if not self._inverses:
+            return poly
+        for powers, coefficient in poly.items():
+            exponents = dict(powers)
+            for t, _ in powers:
+                if t not in self._inverses:
+                    continue
+                u, j, k = self._inverses[t]
+                b, e = exponents[t], exponents.get(u, 0)
+                rest = {p: c for p, c in poly.items() if p != powers}
+                if b < 0:
+                    change = {((t, 1),): k, join(((t, 1),), ((u, -j),)): self.field.one}
+                elif e < 0:
+                    change = {((u, j),): self.field.one, monomial({t: 1, u: j}): -k}
+                elif e >= j:
+                    change = {((t, -1),): 1 / k, ((u, -j),): -1 / k}
+                else:
+                    continue
+                return self._reduce(plus(rest, times({powers: coefficient}, change)))
+        return poly
+
+    # --- Sums and deltas -------------------------------------------------------------------------
+
+    def _align(self, poly: Poly) -> Poly:
+        """δᵢⱼ f(j) = δᵢⱼ f(i), and δᵢⱼ² = δᵢⱼ."""
+        total: Poly = {}
+        for powers, coefficient in poly.items():
+            term: Poly = {powers: coefficient}
+            for delta, _ in powers:
+                if isinstance(delta, Delta):
+                    keep, drop = delta.indices
+                    rest = [(g, p) for g, p in powers if g != delta]
+                    term = self._renamed(rest, {drop: keep}, coefficient)
+                    term = times(term, self._generator(delta))
+                    if any(drop in free_axes(g) for g, _ in rest):
+                        term = self._align(term)
+                    break
+            total = plus(total, term)
+        return total
+
+    def _renamed(
+        self, powers: list[tuple[Expr, int]], indices: Mapping[Axis, Axis], coefficient: Coefficient
+    ) -> Poly:
+        product = self._constant(coefficient)
+        for generator, power in powers:
+            factor = self.poly(rename(generator, indices))
+            product = times(product, self._power(factor, mul(power)))
+        return product
+
+    def _sum(self, body: Poly, axes: tuple[Axis, ...]) -> Poly:
+        return plus(
+            *(self._sum_term(powers, coefficient, axes) for powers, coefficient in body.items())
+        )
+
+    def _sum_term(self, powers: Monomial, coefficient: Coefficient, axes: tuple[Axis, ...]) -> Poly:
+        for delta, _ in powers:
+            if isinstance(delta, Delta) and set(delta.indices) & set(axes):
+                gone, stays = delta.indices
+                if gone not in axes:
+                    gone, stays = stays, gone
+                rest = [(g, p) for g, p in powers if g != delta]
+                body = self._renamed(rest, {gone: stays}, coefficient)
+                return self._sum(body, tuple(axis for axis in axes if axis != gone))
+        inside, axes = self._flatten(powers, axes)
+        return self._eliminate(self._renamed(inside, {}, coefficient), axes)
+
+    def _flatten(
+        self, powers: Monomial, axes: tuple[Axis, ...]
+    ) -> tuple[list[tuple[Expr, int]], tuple[Axis, ...]]:
+        """Inner sums that vary with an outer index, merged with it: one product under one Σ.
+
+        Σₐ aₙ Σ꜀ bₙ꜀ and Σ꜀ Σₙ aₙ bₙ꜀ then start from the same place.
+        """
+        parts: list[tuple[Expr, int]] = []
+        used = {axis for generator, _ in powers for axis in free_axes(generator)} | set(axes)
+        for generator, power in powers:
+            if not (isinstance(generator, SumOver) and free_axes(generator) & set(axes)) or (
+                power < 0
+            ):
+                parts.append((generator, power))
+                continue
+            for _ in range(power):
+                fresh: dict[Axis, Axis] = {}
+                for axis in generator.axes:
+                    new = axis
+                    while new in used:
+                        new = new.prime()
+                    fresh[axis] = new
+                    used.add(new)
+                axes += tuple(fresh.values())
+                body = rename(generator.body, fresh)
+                parts.extend(
+                    (base, int(exponent))
+                    for base, exponent in (factor.as_base_exp() for factor in Mul.make_args(body))
+                )
+        return parts, axes
+
+    def _eliminate(self, poly: Poly, axes: tuple[Axis, ...]) -> Poly:
+        """Σ over the axes, one at a time, each over just the factors that vary with it.
+
+        The order is fixed by the term itself: the axis that entangles the fewest others goes first
+        (Σₙ꜀ γ꜀gₙ꜀ = Σ꜀ γ꜀ Σₙ gₙ꜀), then those that the identities speak of.
+        """
+        if not axes:
+            return poly
+        total: Poly = {}
+        for powers, coefficient in poly.items():
+            axis = min(axes, key=lambda axis: self._elimination_key(axis, powers, axes))
+            inside = [(g, p) for g, p in powers if axis in free_axes(g)]
+            outside = tuple((g, p) for g, p in powers if axis not in free_axes(g))
+            term: Poly = {outside: coefficient}
+            if inside:
+                term = times(term, self._atom(inside, axis))
+            else:
+                term = scale(term, self._constants[axis.size])
+            total = plus(total, self._eliminate(term, tuple(a for a in axes if a != axis)))
+        return total
+
+    def _elimination_key(
+        self, axis: Axis, powers: Monomial, axes: tuple[Axis, ...]
+    ) -> tuple[int, bool, str]:
+        entangled = {a for g, _ in powers if axis in free_axes(g) for a in free_axes(g)}
+        named = any(
+            axis.base == a.base for identity in self.chart.identities for a in identity.total.axes
+        )
+        return len(entangled & set(axes)), not named, axis.name
+
+    def _atom(self, parts: list[tuple[Expr, int]], axis: Axis) -> Poly:
+        """One irreducible sum as a generator, or what an identity says it is."""
+        free = frozenset[Axis]().union(*(free_axes(g) for g, _ in parts)) - {axis}
+        bound = Axis(axis.base, axis.size.name)  # the lowest free index, so that Σᵢ and Σⱼ agree
+        while bound in free:
+            bound = bound.prime()
+        moved = {axis: bound} if axis != bound else {}
+        body: Expr = Mul(*(Pow(rename(g, moved), p) for g, p in parts))
+        total: SumOver = SumOver(body, bound)
+        for identity in self.chart.identities:
+            renaming = match(identity.total, total)
+            if renaming is not None:
+                self.cited.append(identity)
+                moved = {old: new for old, new in renaming.items() if old != new}
+                return self.poly(rename(identity.value, moved))
+        return self._generator(total)
+
+    def _check(self, poly: Poly) -> None:
+        """No eliminated quantity, no SymPy power and no sum of a sum of terms may be left."""
+        for powers in poly:
+            for generator, power in powers:
+                body = generator.body if isinstance(generator, SumOver) else generator
+                if isinstance(body, Add) or (body is generator and isinstance(body, Pow | Mul)):
+                    raise NotNormalError(f"{generator} is not a generator")
+                if isinstance(generator, Var) and generator.label in self.chart.eliminated:
+                    raise NotNormalError(f"{generator} should have been eliminated")
+                if not isinstance(power, int):
+                    raise NotNormalError(f"the power {power} of {generator} is not whole")

@@ -1,0 +1,93 @@
+"""What a derivation consists of: reasons, certified steps, results and facts.
+
+The trace *is* the result.  Text, LaTeX and JSON render these objects and hold no formula of their
+own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sympy import Expr
+
+from derive.expr import Definition, Var
+from derive.normal_form import NormalForm
+
+
+class CertificationError(AssertionError):
+    """A rewriting whose two sides are not equal: a defect of a rule, never of the input."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Words with formulas in them: ``Reason("{} = 0", (expr,))``.  Renderers fill the braces."""
+
+    template: str
+    formulas: tuple[Expr, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """``before`` = ``after`` by a named rule; *proved* by normal form when it was made."""
+
+    rule: str
+    before: Expr
+    after: Expr
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class Entry:
+    """∂of/∂wrt, the left-hand side of a Jacobian's entry."""
+
+    of: Var
+    wrt: Var
+
+
+@dataclass(frozen=True)
+class Result:
+    """One derived quantity: where it starts (the chain rule) and the steps to its closed form.
+
+    ``var`` names the adjoint or tangent in other formulas; ``lhs`` is what is printed on the left.
+    ``staging`` leads to the form in terms of earlier adjoints, as the 2015 paper prints it;
+    ``closing`` goes on to inputs, statistics and the cotangent of the output only.
+    """
+
+    var: Var
+    lhs: Var | Entry
+    start: Expr
+    reason: Reason
+    staging: tuple[Step, ...]
+    closing: tuple[Step, ...]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return self.staging + self.closing
+
+    @property
+    def staged(self) -> Expr:
+        return self.staging[-1].after if self.staging else self.start
+
+    @property
+    def closed(self) -> Expr:
+        return self.steps[-1].after if self.steps else self.start
+
+    @property
+    def definition(self) -> Definition:
+        """``var := closed``, to be inserted into later results."""
+        return Definition(self.var, self.closed)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """``lhs = rhs``, proved for every size, with what it says in words."""
+
+    lhs: Expr
+    rhs: Expr
+    says: Reason
+
+
+def certify(before: Expr, after: Expr, normal_form: NormalForm, rule: str) -> None:
+    """Raise unless the two sides have the same normal form."""
+    if not normal_form.zero(before - after):
+        raise CertificationError(f"rule {rule!r} changed the value: {before} is not {after}")
