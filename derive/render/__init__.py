@@ -1,0 +1,24 @@
+"""Printing of formulas: one layout of an expression, several renderers of it.
+
+``equation`` and ``formula`` decide everything about the shape; ``to_text``, ``to_line`` and
+``to_latex`` only draw what was decided.
+"""
+
+from derive.render.latex import to_latex
+from derive.render.layout import ByCase, JacobianEntry, equation, formula
+from derive.render.notation import PAPER, PLAIN, Notation, Symbol
+from derive.render.text import to_line, to_text
+
+__all__ = [
+    "PAPER",
+    "PLAIN",
+    "ByCase",
+    "JacobianEntry",
+    "Notation",
+    "Symbol",
+    "equation",
+    "formula",
+    "to_latex",
+    "to_line",
+    "to_text",
+]

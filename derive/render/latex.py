@@ -1,0 +1,107 @@
+"""A typeset tree as LaTeX, for mathematics mode; amsmath is needed for cases only."""
+
+from __future__ import annotations
+
+from derive.render.tree import (
+    Call,
+    Case,
+    Cases,
+    Differential,
+    Equation,
+    Fraction,
+    Group,
+    Name,
+    Node,
+    Number,
+    Power,
+    Product,
+    Root,
+    Terms,
+    Total,
+)
+
+
+def to_latex(tree: Node) -> str:
+    """The tree in LaTeX.  Raises TypeError for a node that it does not know."""
+    match tree:
+        case Number(value):
+            return str(value)
+        case Name():
+            return _name(tree)
+        case Terms((first, *others)):
+            return (
+                ("-" if first.negative else "")
+                + to_latex(first.body)
+                + "".join(
+                    f" {'-' if term.negative else '+'} {to_latex(term.body)}" for term in others
+                )
+            )
+        case Product(factors):
+            return " ".join(map(to_latex, factors))
+        case Fraction(over, under):
+            return rf"\frac{{{to_latex(over)}}}{{{to_latex(under)}}}"
+        case Power(base, exponent):
+            return f"{to_latex(base)}^{_script(_exponent(exponent))}"
+        case Root(body):
+            return rf"\sqrt{{{to_latex(body)}}}"
+        case Group(body):
+            return _in_parentheses(body)
+        case Call(function, argument):
+            return rf"\{function}" + _in_parentheses(argument)
+        case Total(index, size, body):
+            return rf"\sum_{{{index}=1}}^{{{to_latex(size)}}} {to_latex(body)}"
+        case Differential(over, under):
+            return rf"\frac{{\partial {to_latex(over)}}}{{\partial {to_latex(under)}}}"
+        case Cases(cases):
+            rows = r" \\ ".join(map(_case, cases))
+            return rf"\begin{{cases}} {rows} \end{{cases}}"
+        case Equation(left, right):
+            return f"{to_latex(left)} = {to_latex(right)}"
+        case _:
+            raise TypeError(f"no LaTeX for {type(tree).__name__}")
+
+
+def _name(name: Name) -> str:
+    symbol = name.symbol
+    index = "".join(name.index) or symbol.subscript
+    subscript = f"_{_script(index)}" if index else ""
+    if symbol.square and name.dot:
+        return rf"\dot{{({symbol.latex}{subscript}^2)}}"
+    core = rf"\dot{{{symbol.latex}}}" if name.dot else symbol.latex
+    return core + subscript + "^2" * symbol.square
+
+
+def _script(text: str) -> str:
+    return text if len(text) == 1 else f"{{{text}}}"
+
+
+def _exponent(exponent: Node) -> str:
+    """3/2 stays in one line."""
+    match exponent:
+        case Fraction(Number(over), Number(under)):
+            return f"{over}/{under}"
+    return to_latex(exponent)
+
+
+def _in_parentheses(body: Node) -> str:
+    text = to_latex(body)
+    return rf"\left({text}\right)" if _is_tall(body) else f"({text})"
+
+
+def _is_tall(node: Node) -> bool:
+    """Whether something in the node is more than a line high."""
+    match node:
+        case Fraction() | Total() | Differential() | Cases():
+            return True
+        case Terms(terms):
+            return any(_is_tall(term.body) for term in terms)
+        case Product(factors):
+            return any(map(_is_tall, factors))
+        case Power(body, _) | Root(body) | Group(body) | Call(_, body):
+            return _is_tall(body)
+    return False
+
+
+def _case(case: Case) -> str:
+    relation = "=" if case.equal else r"\neq"
+    return rf"{to_latex(case.body)} & \text{{if }} {case.first} {relation} {case.second}"
