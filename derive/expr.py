@@ -39,6 +39,10 @@ class Axis(Symbol):
     def __getnewargs_ex__(self) -> Any:
         return (self.base, self.size.name, self.level), {}
 
+    def _hashable_content(self) -> tuple[Any, ...]:
+        # SymPy's caches hand out any equal object: an axis of another size must not be equal.
+        return (*super()._hashable_content(), self.size.name)
+
     def prime(self, level: int = 1) -> Axis:
         """The same range under another index."""
         return Axis(self.base, self.size.name, self.level + level)
@@ -84,6 +88,9 @@ class Var(Symbol):
             "of": self.of,
         }
 
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (*super()._hashable_content(), self.axes, self.role, self.of)
+
     def at(self, *axes: Axis) -> Var:
         """The same quantity at other indices."""
         return Var(
@@ -113,7 +120,7 @@ class SumOver(Expr):
     is_commutative = True
 
     def __new__(cls, body: Expr | int, *axes: Axis) -> Any:
-        body = sympify(body)
+        body = sympify(body, strict=True)
         if not axes or body.is_zero:
             return body
         return Expr.__new__(cls, body, *sorted(axes, key=lambda axis: axis.name))
@@ -188,7 +195,7 @@ def mul(*factors: Expr | int) -> Expr:
     """The product; powers of one base are merged, numbers collected, nothing is distributed."""
     coefficient: Expr = Integer(1)
     powers: dict[Expr, Expr] = {}
-    stack = [sympify(factor) for factor in reversed(factors)]
+    stack = [sympify(factor, strict=True) for factor in reversed(factors)]
     while stack:
         factor = stack.pop()
         if isinstance(factor, Mul):
@@ -216,7 +223,7 @@ def mul(*factors: Expr | int) -> Expr:
 def add(*terms: Expr | int) -> Expr:
     """The sum in the given order; like terms are merged, those that cancel dropped."""
     coefficients: dict[Expr, Expr] = {}
-    stack = [sympify(term) for term in reversed(terms)]
+    stack = [sympify(term, strict=True) for term in reversed(terms)]
     while stack:
         term = stack.pop()
         if isinstance(term, Add):

@@ -31,7 +31,7 @@ from derive.layer import Layer
 from derive.normal_form import NormalForm
 from derive.polynomial import ONE, Monomial, name_of, times
 from derive.rules import STAGE, Context, close, rewrite
-from derive.trace import Entry, Fact, Reason, Result, certify
+from derive.trace import Fact, JacobianEntry, Reason, Result, certify
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,9 @@ class Jacobian:
     spectrum: Spectrum | None
 
 
-def result_of(derivative: Derivative, lhs: Var | Entry, reason: Reason, context: Context) -> Result:
+def result_of(
+    derivative: Derivative, lhs: Var | JacobianEntry, reason: Reason, context: Context
+) -> Result:
     """A derivative with its certified steps."""
     staging = rewrite(derivative.expr, STAGE, context)
     staged = staging[-1].after if staging else derivative.expr
@@ -92,7 +94,7 @@ def jacobian_of(layer: Layer, chart: Chart, dx: Definition) -> Jacobian:
         context = Context(NormalForm(chart, known), known)
         of = Var(derivative.var.of, *derivative.var.axes)
         reason = Reason("differentiate the definition of {}", (of,))
-        result = result_of(derivative, Entry(of, wrt), reason, context)
+        result = result_of(derivative, JacobianEntry(of, wrt), reason, context)
         results.append(result)
         known[derivative.var.label] = result.definition
     *intermediate, entry = results
@@ -114,8 +116,8 @@ def _facts(
     layer: Layer,
     normal_form: NormalForm,
     u: Var,
-    R: Var,
-    dx: Definition,  # noqa: N803 - R is its name
+    R: Var,  # noqa: N803 - R is its name
+    dx: Definition,
 ) -> tuple[Fact, ...]:
     i, j, *rest = R.axes
     k = i.prime(2)

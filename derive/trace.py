@@ -37,11 +37,15 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """∂of/∂wrt, the left-hand side of a Jacobian's entry."""
+class JacobianEntry:
+    """∂of/∂wrt, each at its own indices: the left-hand side of a Jacobian's entry."""
 
     of: Var
     wrt: Var
+
+    def __post_init__(self) -> None:
+        if "adjoint" in (self.of.role, self.wrt.role):
+            raise ValueError(f"∂{self.of.label}/∂{self.wrt.label} is not an entry of a Jacobian")
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Result:
     """
 
     var: Var
-    lhs: Var | Entry
+    lhs: Var | JacobianEntry
     start: Expr
     reason: Reason
     staging: tuple[Step, ...]

@@ -5,9 +5,10 @@
 """
 
 from derive.render.latex import to_latex
-from derive.render.layout import ByCase, JacobianEntry, equation, formula
+from derive.render.layout import ByCase, equation, formula
 from derive.render.notation import PAPER, PLAIN, Notation, Symbol
-from derive.render.text import to_line, to_text
+from derive.render.text import to_line, to_lines, to_text
+from derive.trace import JacobianEntry
 
 __all__ = [
     "PAPER",
@@ -20,5 +21,6 @@ __all__ = [
     "formula",
     "to_latex",
     "to_line",
+    "to_lines",
     "to_text",
 ]

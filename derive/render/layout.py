@@ -45,20 +45,9 @@ from derive.render.tree import (
     Terms,
     Total,
 )
+from derive.trace import JacobianEntry
 
 # --- What is laid out besides expressions --------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class JacobianEntry:
-    """∂of/∂wrt, each at its own indices: the left side of an equation."""
-
-    of: Var
-    wrt: Var
-
-    def __post_init__(self) -> None:
-        if "adjoint" in (self.of.role, self.wrt.role):
-            raise ValueError(f"∂{self.of.label}/∂{self.wrt.label} is not an entry of a Jacobian")
 
 
 @dataclass(frozen=True)

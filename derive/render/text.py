@@ -52,6 +52,11 @@ def to_text(tree: Node, ascii: bool = False, width: int = 80) -> list[str]:
     rows = to_picture(tree, ascii)
     if max(map(columns, rows)) <= width:
         return rows
+    return to_lines(tree, ascii, width)
+
+
+def to_lines(tree: Node, ascii: bool = False, width: int = 80) -> list[str]:
+    """The one-line form, broken before operators where it is wider than ``width``."""
     return _broken(to_line(tree, ascii), width)
 
 

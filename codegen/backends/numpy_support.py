@@ -1,0 +1,188 @@
+"""Array handling that every generated NumPy module carries with it.
+
+Nothing here depends on a formula.  The text below the marker is copied verbatim into each generated
+module, so that the module stands alone with NumPy; it is an ordinary module here so that it is
+linted, typed and tested like everything else.
+"""
+
+from __future__ import annotations
+
+import numbers
+import operator
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+# --- copied from here on ---
+
+Array: TypeAlias = npt.NDArray[Any]
+
+_WIDE: Any = np.float64  # everything is computed in this type and rounded once, on storing
+_BLOCK = 2**16  # elements of a block: its temporaries stay in the cache
+_WORK = 10_000  # how hard to look for overlap before comparing bounds only
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
+
+
+class _Layout(NamedTuple):
+    """Which axes of an array are reduced, and how it is cut into blocks along the longest."""
+
+    shape: tuple[int, ...]
+    axis: int
+    reduced: tuple[int, ...]
+
+    @property
+    def m(self) -> int:
+        """How many elements each channel has."""
+        return int(np.prod([self.shape[k] for k in self.reduced], dtype=np.int64))
+
+    @property
+    def channels(self) -> int:
+        return self.shape[self.axis]
+
+    @property
+    def group_shape(self) -> tuple[int, ...]:
+        """The shape in which one value for each channel broadcasts against the data."""
+        return tuple(n if k == self.axis else 1 for k, n in enumerate(self.shape))
+
+    def zeros(self) -> Array:
+        return np.zeros(self.group_shape, _WIDE)
+
+    def total(self, block: Array) -> Array:
+        """The sum over the reduced axes, one value for each channel."""
+        result: Array = np.add.reduce(block, axis=self.reduced, keepdims=True)
+        return result
+
+    def blocks(self) -> Iterator[tuple[slice, ...]]:
+        longest = max(self.reduced, key=lambda k: self.shape[k])
+        length = self.shape[longest]
+        size = int(np.prod(self.shape, dtype=np.int64))
+        rows = max(1, _BLOCK * length // max(size, 1))
+        for start in range(0, length, rows):
+            yield (*(slice(None),) * longest, slice(start, start + rows))
+
+
+def _layout(x: Array, axis: int) -> _Layout:
+    if x.ndim < 2:
+        raise ValueError(f"x has shape {x.shape}; (m, C) or (N, C, *spatial) is needed")
+    try:
+        index = operator.index(axis)
+    except TypeError:
+        raise TypeError(f"axis is {axis!r}; an integer is needed") from None
+    if not -x.ndim <= index < x.ndim:
+        raise ValueError(f"axis {index} is out of range for x of shape {x.shape}")
+    index %= x.ndim
+    return _Layout(x.shape, index, tuple(k for k in range(x.ndim) if k != index))
+
+
+def _wide(block: Array) -> Array:
+    """A block in the type of the computation; never written to, so no copy if it is that type."""
+    return block.astype(_WIDE, copy=False)
+
+
+def _array(name: str, value: npt.ArrayLike) -> Array:
+    array = np.asarray(value)
+    if array.dtype.name not in _FLOATS:
+        raise TypeError(f"{name} has dtype {array.dtype}; one of {', '.join(_FLOATS)} is needed")
+    return array
+
+
+def _like(name: str, value: npt.ArrayLike, x: Array) -> Array:
+    array = _array(name, value)
+    if array.shape != x.shape:
+        raise ValueError(f"{name} has shape {array.shape}; the shape of x, {x.shape}, is needed")
+    return array
+
+
+def _per_channel(name: str, value: npt.ArrayLike | None, layout: _Layout, default: int) -> Array:
+    """One value for each channel, copied, in the shape that broadcasts against the data."""
+    if value is None:
+        return np.full(layout.group_shape, default, _WIDE)
+    array = _array(name, value)
+    if array.shape != (layout.channels,):
+        raise ValueError(
+            f"{name} has shape {array.shape}; ({layout.channels},) is needed: x has shape "
+            f"{layout.shape}, its channels along axis {layout.axis}"
+        )
+    return array.astype(_WIDE).reshape(layout.group_shape)
+
+
+def _real(name: str, value: float) -> float:
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}; a real number is needed")
+    return float(value)
+
+
+def _overlap(first: Array, second: Array) -> bool:
+    try:
+        return bool(np.shares_memory(first, second, max_work=_WORK))  # type: ignore[arg-type] # typed too narrowly
+    except np.exceptions.TooHardError:
+        return bool(np.may_share_memory(first, second))
+
+
+def _same_memory(first: Array, second: Array) -> bool:
+    return (
+        first.ctypes.data == second.ctypes.data
+        and first.dtype == second.dtype
+        and first.shape == second.shape
+        and first.strides == second.strides
+    )
+
+
+def _result(
+    name: str,
+    out: object,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    *,
+    replaces: Array | None = None,
+    apart: Sequence[Array] = (),
+) -> Array:
+    """``out`` if it can take the result, or a new array.
+
+    It may be exactly the array that it replaces; it may share no memory with any other.
+    """
+    if out is None:
+        return np.empty(shape, dtype)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out for {name} is a {type(out).__name__}; an array is needed")
+    if out.shape != shape:
+        raise ValueError(f"out for {name} has shape {out.shape}; {shape} is needed")
+    if out.dtype != dtype:
+        raise TypeError(f"out for {name} has dtype {out.dtype}; {dtype} is needed")
+    if not out.flags.writeable:
+        raise ValueError(f"out for {name} is read-only")
+    if out.size and any(s == 0 and n > 1 for s, n in zip(out.strides, out.shape, strict=True)):
+        raise ValueError(f"out for {name} has elements that share memory")
+    if replaces is not None and _overlap(out, replaces) and not _same_memory(out, replaces):
+        raise ValueError(f"out for {name} overlaps an input without being exactly that array")
+    for other in apart:
+        if _overlap(out, other):
+            raise ValueError(f"out for {name} overlaps another array of this call")
+    return out
+
+
+def _results(
+    out: Array | Sequence[Array | None] | None,
+    shapes: dict[str, tuple[int, ...]],
+    dtype: np.dtype[Any],
+    *,
+    replaces: Array,
+    apart: Sequence[Array],
+) -> list[Array]:
+    """An array for each result; the first of them may be exactly ``replaces``.
+
+    ``out`` is an array for the first, or a tuple with an array or None for each.
+    """
+    outs = [out, *[None] * (len(shapes) - 1)] if not isinstance(out, tuple) else list(out)
+    if len(outs) != len(shapes):
+        raise ValueError(
+            f"out has {len(outs)} entries; one for each of {', '.join(shapes)} is needed"
+        )
+    results: list[Array] = []
+    for name, given in zip(shapes, outs, strict=True):
+        others = [*apart, *results] if not results else [*apart, replaces, *results]
+        first = replaces if not results else None
+        results.append(_result(name, given, shapes[name], dtype, replaces=first, apart=others))
+    return results

@@ -1,0 +1,167 @@
+"""The fixed text of a NumPy module: its docstrings, and the functions that validate and call cores.
+
+Braces are filled by :mod:`codegen.backends.numpy_backend`; nothing here computes.
+"""
+
+from __future__ import annotations
+
+MODULE = '''"""{title} in NumPy: forward, backward, jvp, and two textbook forms of backward.
+
+Defined by ({source})
+
+{definitions}
+
+and, for a loss l with dl/dy given,
+
+{closed}
+
+x is (m, C) or (N, C, *spatial), or channels last with axis=-1; it is reduced over every axis but
+the channels', and m counts the elements of a channel.  float16, bfloat16, float32 and float64 are
+computed in float64 and rounded once; results have the dtype of x.  Strides, byte order and
+read-only inputs are all fine, and inputs are never written to.  NaN and Inf stay in their channel,
+and no NumPy warning escapes.
+
+This module needs NumPy only and may be copied into another project.
+"""
+
+from __future__ import annotations
+
+import numbers
+import operator
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+{support}
+'''
+
+CACHE = '''
+class Cache(NamedTuple):
+    """What forward saves for the others: x itself, not a copy, and one value for each channel.
+
+    It stays valid whatever happens to y, and as long as x is not changed.
+    """
+
+{fields}
+
+
+def _checked(cache: Cache) -> _Layout:
+    if not isinstance(cache, Cache):
+        raise TypeError(f"cache is a {{type(cache).__name__}}; what forward returned is needed")
+    return _layout(cache.x, cache.axis)
+'''
+
+FORWARD = '''
+def forward(
+    x: npt.ArrayLike,
+{learnt_defaults}    *,
+{parameter_defaults}    axis: int = 1,
+    out: Array | tuple[Array] | None = None,
+) -> tuple[Array, Cache]:
+    """y and the cache that the other functions take.
+
+{definitions}
+
+    x: (m, C) or (N, C, *spatial), channels along ``axis``.  {learnt_names}: (C,), any float dtype;
+    None means {neutral}.  out: an array for y, which may be exactly x.
+
+    Raises TypeError for a dtype that is not one of the floats, ValueError for a wrong shape or an
+    out that overlaps an input in part.
+    """
+    x = _array("x", x)
+    layout = _layout(x, axis)
+{setup}
+    inputs = [a for a in ({learnt_names}) if isinstance(a, np.ndarray)]
+    (y,) = _results(out, {{"y": x.shape}}, x.dtype, replaces=x, apart=inputs)
+    if _overlap(y, x):
+        x = x.copy()  # y replaces it, and the cache has to stay valid
+    with np.errstate(all="ignore"):
+{core_call}
+    return y, Cache({cache})
+'''
+
+BACKWARD = '''
+def backward(
+    dy: npt.ArrayLike, cache: Cache, *, out: Array | tuple[Array | None, ...] | None = None
+) -> tuple[{gradient_types}]:
+    """{gradient_names} from dy = dl/dy, in closed form.
+
+{closed}
+
+    dy: the shape of x.  out: an array for dx, which may be exactly dy, or a tuple of arrays or None
+    for ({gradient_names}).  Parameters that were None get their gradients all the same.
+
+    Raises TypeError and ValueError like forward.
+    """
+    layout = _checked(cache)
+    dy = _like("dy", dy, cache.x)
+    one = (layout.channels,)
+    shapes = {{"dx": layout.shape{gradient_shapes}}}
+    {gradient_names} = _results(out, shapes, cache.x.dtype, replaces=dy, apart=[cache.x])
+    with np.errstate(all="ignore"):
+{backward_call}
+{store}
+    return {gradient_names}
+'''
+
+STAGED = '''
+def backward_staged(dy: npt.ArrayLike, cache: Cache) -> tuple[{gradient_types}]:
+    """{gradient_names} by the chain rule, one adjoint after another, as textbooks do.
+
+{staged}
+
+    The same results as backward, from whole arrays and without closed forms: for teaching, as an
+    independent reference, and as the baseline of benchmarks.
+    """
+    layout = _checked(cache)
+    dy = _like("dy", dy, cache.x)
+    one, dtype = (layout.channels,), cache.x.dtype
+    with np.errstate(all="ignore"):
+{staged_call}
+        return {staged_results}
+'''
+
+JVP = '''
+def jvp(
+    x_dot: npt.ArrayLike | None,
+{tangent_arguments}    cache: Cache,
+) -> Array:
+    """The directional derivative of y along {tangent_names}.
+
+{jvp_form}
+
+    x_dot: the shape of x; the others: (C,).  None means zero.
+    """
+    layout = _checked(cache)
+    x_dot = np.zeros_like(cache.x) if x_dot is None else _like("x_dot", x_dot, cache.x)
+{tangent_setup}
+    y_dot = np.empty(layout.shape, cache.x.dtype)
+    with np.errstate(all="ignore"):
+{jvp_call}
+    return y_dot
+'''
+
+JACOBIAN = '''
+def jacobian(cache: Cache, channel: int = 0) -> Array:
+    """The dense Jacobian uR of one channel, (m, m): dx = dy @ uR for that channel's m elements.
+
+{u_and_r}
+
+    Elements count in C order over every axis but the channels'.  It takes m*m numbers: for
+    teaching and as a reference.
+    """
+    layout = _checked(cache)
+    if not -layout.channels <= channel < layout.channels:
+        raise ValueError(f"channel {{channel}} is out of range for {{layout.channels}} channels")
+    m = layout.m
+    with np.errstate(all="ignore"):
+
+        def column(values: Array) -> Array:
+            moved = np.moveaxis(values, layout.axis, 0)[channel].reshape(-1)
+            return _wide(moved) if values.shape == layout.shape else moved[0]
+
+{columns}
+        return _jacobian({column_names}, m).astype(cache.x.dtype)
+'''

@@ -1,0 +1,93 @@
+"""Expressions as Python code over arrays.  A node that is not listed raises, naming its type.
+
+No floating-point literal is ever printed (x/2, never 0.5*x), so that the same code also computes
+exactly when it is run on fractions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sympy import Add, Expr, Integer, Mul, Pow, Symbol
+from sympy import exp as Exp  # noqa: N812 - a class
+
+from derive.expr import Delta, SumOver, Var, mul
+
+Name = Callable[[Expr], str]
+
+SUM, PRODUCT, POWER, ATOM = range(4)  # how tightly a piece of code binds
+
+
+def code(expr: Expr, name: Name) -> str:
+    """Python code for an expression; ``name`` prints Vars, δs and sums."""
+    return _print(expr, name)[0]
+
+
+def _print(expr: Expr, name: Name) -> tuple[str, int]:
+    if isinstance(expr, Var | Delta | SumOver):
+        text = name(expr)
+        return text, ATOM if text.replace("_", "a").isalnum() or text.endswith((")", "]")) else SUM
+    if expr.is_Integer:
+        return str(expr), ATOM if expr >= 0 else SUM
+    if isinstance(expr, Symbol):
+        return expr.name, ATOM
+    if isinstance(expr, Add):
+        return _sum(expr, name), SUM
+    if isinstance(expr, Mul) or expr.is_Rational or (isinstance(expr, Pow) and _inverted(expr)):
+        return _product(expr, name)
+    if isinstance(expr, Pow):
+        return _power(expr, name)
+    if isinstance(expr, Exp):
+        return f"np.exp({code(expr.args[0], name)})", ATOM
+    raise TypeError(f"no code for {type(expr).__name__}: {expr}")
+
+
+def _bracket(expr: Expr, name: Name, tightness: int) -> str:
+    text, binds = _print(expr, name)
+    return text if binds >= tightness else f"({text})"
+
+
+def _sum(expr: Add, name: Name) -> str:
+    text = ""
+    for term in expr.args:
+        if term.could_extract_minus_sign() and not isinstance(term, Add):
+            minus = " - " if text else "-"
+            text += minus + _bracket(mul(-1, term), name, PRODUCT)
+        else:
+            text += (" + " if text else "") + _bracket(term, name, PRODUCT)
+    return text
+
+
+def _inverted(expr: Pow) -> bool:
+    return bool(expr.exp.is_Rational and expr.exp < 0)
+
+
+def _product(expr: Expr, name: Name) -> tuple[str, int]:
+    number, rest = expr.as_coeff_Mul()
+    sign = "-" if number < 0 else ""
+    above: list[Expr] = [] if abs(number.p) == 1 else [Integer(abs(number.p))]
+    below: list[Expr] = [] if number.q == 1 else [Integer(number.q)]
+    for factor in Mul.make_args(rest):
+        if isinstance(factor, Pow) and _inverted(factor):
+            below.append(Pow(factor.base, -factor.exp))
+        elif factor != 1:
+            above.append(factor)
+    top = " * ".join(_bracket(f, name, POWER) for f in above) or "1"
+    if not below:
+        return sign + top, SUM if sign else PRODUCT
+    bottom = " * ".join(_bracket(f, name, POWER) for f in below)
+    if len(below) > 1:
+        bottom = f"({bottom})"
+    if sign and len(above) > 1:
+        top = f"({top})"
+    return f"{sign}{top} / {bottom}", SUM if sign else PRODUCT
+
+
+def _power(expr: Pow, name: Name) -> tuple[str, int]:
+    base, exponent = expr.base, expr.exp
+    if exponent.is_Integer:
+        return f"{_bracket(base, name, ATOM)}**{exponent}", POWER
+    if exponent.is_Rational and exponent.q == 2:
+        root = f"np.sqrt({code(base, name)})"
+        return (root, ATOM) if exponent.p == 1 else (f"{root}**{exponent.p}", POWER)
+    raise TypeError(f"no code for the power {exponent}")

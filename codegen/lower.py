@@ -1,0 +1,87 @@
+"""From a derivation to the programs of a layer's kernels.
+
+Each program is the derivation's own formulas, unchanged: the definitions for ``forward``, the
+closed forms for ``backward`` and ``jvp``, the staged adjoints for ``backward_staged``, u·R for
+``jacobian``.  :mod:`codegen.passes` then makes them fit for a machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from codegen.ir import Assign, Program
+from derive.derivation import Derivation
+from derive.expr import Definition, SumOver, Var, adjoint, tangent, variables
+from derive.trace import Result
+
+
+@dataclass(frozen=True)
+class LayerPrograms:
+    """A layer's programs, and which statistics ``forward`` has to keep for the others."""
+
+    derivation: Derivation
+    forward: Program
+    backward: Program
+    backward_staged: Program
+    jvp: Program
+    jacobian: Program
+    statistics: tuple[Var, ...]
+
+
+def lower(derivation: Derivation) -> LayerPrograms:
+    """All programs of a layer, straight from the derivation."""
+    layer = derivation.layer
+    statistics = tuple(d.var for d in layer if d.expr.has(SumOver))
+    given = (*layer.inputs, *layer.parameters)
+    kept = (*given, *statistics)
+    cotangent = adjoint(layer.output)
+    forward = Program(given, _assigns(layer.definitions), (*statistics, layer.output))
+    elementwise = [
+        d for d in layer.definitions if not d.expr.has(SumOver) and d.var != layer.output
+    ]
+    wanted = tuple(adjoint(var) for var in layer.inputs)
+    closed = [
+        Definition(r.var, r.closed, f"closed form of dl/d{r.var.of}")
+        for r in derivation.adjoints
+        if r.var in wanted
+    ]
+    staged = [Definition(r.var, r.staged, _chain(r)) for r in derivation.adjoints]
+    pushed = Definition(derivation.tangent.var, derivation.tangent.closed, "closed form of the jvp")
+    u, R = derivation.jacobian.u, derivation.jacobian.R  # noqa: N806 - R is its name
+    return LayerPrograms(
+        derivation=derivation,
+        forward=forward,
+        backward=_needed((*kept, cotangent), [*elementwise, *closed], wanted),
+        backward_staged=_needed((*kept, cotangent), [*elementwise, *staged], wanted),
+        jvp=_needed(
+            (*kept, *(tangent(v) for v in layer.inputs)),
+            [*elementwise, pushed],
+            (derivation.tangent.var,),
+        ),
+        jacobian=_needed(kept, [*elementwise, u, R], (u.var, R.var)),
+        statistics=statistics,
+    )
+
+
+def _chain(result: Result) -> str:
+    through = ", ".join(var.label for var in result.reason.formulas)
+    return f"dl/d{result.var.of}: chain rule through {through}"
+
+
+def _assigns(definitions: Iterable[Definition]) -> tuple[Assign, ...]:
+    return tuple(Assign(d.var, d.expr, d.note) for d in definitions)
+
+
+def _needed(
+    given: tuple[Var, ...], definitions: list[Definition], results: tuple[Var, ...]
+) -> Program:
+    """A program of just those definitions that the results depend on, and inputs they read."""
+    labels = {var.label for var in results}
+    kept: list[Definition] = []
+    for definition in reversed(definitions):
+        if definition.var.label in labels:
+            kept.append(definition)
+            labels |= {var.label for var in variables(definition.expr)}
+    used = tuple(var for var in given if var.label in labels)
+    return Program(used, _assigns(reversed(kept)), results)

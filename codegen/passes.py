@@ -1,0 +1,227 @@
+"""The pipeline from a program to passes over memory, in the order of :data:`PASSES`:
+
+1. ``centre_data``   x is only ever used as x − μ, with μ split in two so that nothing is lost;
+2. ``name_roots``    (σ²+ε)^(-1/2) is computed once and gets a name;
+3. ``collect_sums``  every sum becomes one assignment, shared by all that need it;
+4. ``hoist``         what is constant along a reduced axis leaves the map.
+
+:mod:`codegen.schedule` then groups the assignments into reduce, group and map passes.  None of the
+four changes a program's value, and :mod:`codegen.pipeline` proves it after every one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from sympy import Add, Expr, Mul, Pow
+
+from codegen.ir import Assign, Program, is_sum
+from codegen.names import CENTRE, CENTRED, REST, SHIFTED, sum_label
+from derive.chart import Chart, NotNormalError
+from derive.closed_form import closed_form
+from derive.derivation import Derivation
+from derive.expr import (
+    Definition,
+    Delta,
+    SumOver,
+    Var,
+    add,
+    free_axes,
+    mean,
+    mul,
+    rebuild,
+    substitute,
+    variables,
+)
+from derive.layer import Layer
+from derive.normal_form import NormalForm
+
+ProgramPass = Callable[[Program, Derivation], Program]
+
+
+# --- 1. Centre ------------------------------------------------------------------------------------
+
+
+def mean_of_data(layer: Layer) -> Definition | None:
+    """The definition μ = (1/m)Σx, if the layer has one."""
+    for definition in layer:
+        if definition.expr == mean(layer.data, *layer.reduced_axes):
+            return definition
+    return None
+
+
+def centre_data(program: Program, derivation: Derivation) -> Program:
+    """x = μ + x_c, where x_c = (x − centre) − rest and μ = centre + rest.
+
+    μ rounded to one number would cost all digits of x − μ when |μ| is large beside σ.  In
+    ``forward`` the statistics are rewritten for data shifted by the centre, whatever the centre
+    is: Σ(x−μ)² = Σd² − (Σd)²/m with d = x − centre, by normal form.
+    """
+    layer = derivation.layer
+    mu = mean_of_data(layer)
+    if mu is None or all(layer.data not in a.expr.free_symbols for a in program.assigns):
+        return program
+    x = layer.data
+    centre, rest = Var(CENTRE, *mu.var.axes), Var(REST, *mu.var.axes)
+    centred, shifted = Var(CENTRED, *x.axes), Var(SHIFTED, *x.axes)
+    definition = Assign(centred, add(add(x, mul(-1, centre)), mul(-1, rest)), "centred data")
+    table = {x.label: Definition(x, add(mu.var, centred))}
+    statistics = [d.var for d in layer if d.expr.has(SumOver)]
+    assigns: list[Assign] = []
+    for assign in program.assigns:
+        if assign.target == mu.var:
+            assigns += [
+                Assign(centre, mu.expr, "the mean, rounded"),
+                Assign(shifted, add(x, mul(-1, centre)), "data shifted by it"),
+                Assign(rest, mean(shifted, *layer.reduced_axes), "what the rounding left"),
+            ]
+        elif assign.target in statistics:
+            assigns.append(_shift_statistic(assign, mu, shifted, layer))
+        else:
+            assigns.append(replace(assign, expr=substitute(assign.expr, table)))
+    uses = [k for k, assign in enumerate(assigns) if centred in assign.expr.atoms(Var)]
+    if uses:
+        assigns.insert(uses[0], definition)
+
+    def split(group: tuple[Var, ...]) -> tuple[Var, ...]:
+        return tuple(v for var in group for v in ((centre, rest) if var == mu.var else (var,)))
+
+    return Program(split(program.given), tuple(assigns), split(program.results))
+
+
+def _shift_statistic(assign: Assign, mu: Definition, shifted: Var, layer: Layer) -> Assign:
+    """A statistic of x − μ in terms of d = x − centre, for an arbitrary centre."""
+    x = layer.data
+    table = {
+        x.label: Definition(x, add(Var(CENTRE, *mu.var.axes), shifted)),
+        mu.var.label: Definition(
+            mu.var, add(Var(CENTRE, *mu.var.axes), mean(shifted, *layer.reduced_axes))
+        ),
+    }
+    plain = NormalForm(Chart(constants=(*(a.size for a in layer.axes), *layer.parameters)))
+    try:
+        expr = closed_form(substitute(assign.expr, table), plain)
+    except NotNormalError:
+        return assign
+    return replace(assign, expr=_spread(expr))
+
+
+def _spread(expr: Expr) -> Expr:
+    """u·(a + b) as u·a + u·b: Σd²/m − (Σd/m)² keeps its two terms of like size apart."""
+    parts = Mul.make_args(expr)
+    brackets = [part for part in parts if isinstance(part, Add)]
+    if len(brackets) != 1:
+        return expr
+    rest = [part for part in parts if part is not brackets[0]]
+    return add(*(mul(*rest, term) for term in brackets[0].args))
+
+
+# --- 2. Roots -------------------------------------------------------------------------------------
+
+
+def name_roots(program: Program, derivation: Derivation) -> Program:
+    """Every power of what is under a root, by the root's own name."""
+    roots = derivation.chart.roots
+
+    def visit(expr: Expr) -> Expr:
+        if isinstance(expr, Var | Delta) or not expr.args:
+            return expr
+        if isinstance(expr, Pow):
+            for root in roots.values():
+                if expr.base == root.base:
+                    return Pow(root.var, -expr.exp * root.degree)
+        return rebuild(expr, (visit(arg) for arg in expr.args))
+
+    assigns = [replace(assign, expr=visit(assign.expr)) for assign in program.assigns]
+    available = {var.label for var in program.given}
+    used = {v.label for a in assigns for v in variables(a.expr)} & set(roots)
+    given = program.given
+    results = program.results
+    for label in sorted(used - available):
+        root = roots[label]
+        last = [k for k, a in enumerate(assigns) if a.target in root.base.free_symbols]
+        if last:  # the statistic is computed here: so is its root, and it is kept
+            meaning = Pow(root.base, -Pow(root.degree, -1))
+            assigns.insert(last[-1] + 1, Assign(root.var, meaning, "inverse root"))
+            results = (*results[:-1], root.var, results[-1])
+        else:
+            given = (*given, root.var)
+    labels = {v.label for a in assigns for v in variables(a.expr)}
+    labels |= {var.label for var in results}
+    return Program(tuple(v for v in given if v.label in labels), tuple(assigns), results)
+
+
+# --- 3. Sums --------------------------------------------------------------------------------------
+
+
+def collect_sums(program: Program, _: Derivation) -> Program:
+    """Each sum by a name of its own; equal sums share one."""
+    sums: dict[SumOver, Var] = {}
+    assigns: list[Assign] = []
+
+    def visit(expr: Expr) -> Expr:
+        if isinstance(expr, Var | Delta) or not expr.args:
+            return expr
+        if isinstance(expr, SumOver):
+            total = SumOver(visit(expr.body), *expr.axes)
+            if total not in sums:
+                sums[total] = Var(sum_label(total), *sorted(free_axes(total), key=str))
+                assigns.append(Assign(sums[total], total, "reduction"))
+            return sums[total]
+        return rebuild(expr, (visit(arg) for arg in expr.args))
+
+    for assign in program.assigns:
+        expr = visit(assign.expr)
+        assigns.append(replace(assign, expr=expr))
+    return replace(program, assigns=tuple(assigns))
+
+
+# --- 4. Hoist -------------------------------------------------------------------------------------
+
+
+def hoist(program: Program, derivation: Derivation) -> Program:
+    """The factors of a map that are constant along the reduced axes, multiplied once per group."""
+    axes = frozenset(derivation.layer.reduced_axes)
+    taken = set(program.names())
+    u = _named_u(derivation)
+    hoisted: dict[Expr, Var] = {}
+    assigns: list[Assign] = []
+
+    def name_for(product: Expr) -> str:
+        label = "u" if Mul(*product.args) == Mul(*u.args) else "scale"
+        while label in taken:
+            label += "_"
+        taken.add(label)
+        return label
+
+    def visit(expr: Expr) -> Expr:
+        if isinstance(expr, Var | Delta) or not expr.args:
+            return expr
+        if isinstance(expr, Mul):
+            constant = [p for p in expr.args if not free_axes(p) & axes]
+            composite = [p for p in constant if not p.is_Number]
+            if len(composite) > 1 and len(constant) < len(expr.args):
+                product = mul(*constant)
+                if product not in hoisted:
+                    var = Var(name_for(product), *sorted(free_axes(product), key=str))
+                    hoisted[product] = var
+                    assigns.append(Assign(var, product, "constant along the reduction"))
+                return mul(hoisted[product], *(visit(p) for p in expr.args if p not in constant))
+        return rebuild(expr, (visit(arg) for arg in expr.args))
+
+    for assign in program.assigns:
+        full = bool(free_axes(assign.target) & axes)
+        expr = visit(assign.expr) if full and not is_sum(assign) else assign.expr
+        assigns.append(replace(assign, expr=expr))
+    return replace(program, assigns=tuple(assigns))
+
+
+def _named_u(derivation: Derivation) -> Expr:
+    """The Jacobian's u after its root was named, so that the kernel calls it u too."""
+    u = derivation.jacobian.u
+    program = Program((), (Assign(u.var, u.expr),), (u.var,))
+    return name_roots(program, derivation).assigns[0].expr
+
+
+PASSES: tuple[ProgramPass, ...] = (centre_data, name_roots, collect_sums, hoist)

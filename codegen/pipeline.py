@@ -1,0 +1,124 @@
+"""From a derivation to scheduled kernels, every stage proved.
+
+1. :func:`codegen.lower.lower` takes the programs from the derivation;
+2. each pass of :data:`codegen.passes.PASSES` rewrites them (the staged form only gets those that
+   keep its shape);
+3. :func:`certify_program` proves after each that the program still computes what was derived;
+4. :func:`codegen.schedule.schedule` groups the assignments into passes over memory;
+5. a backend prints them (:mod:`codegen.backends`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sympy import Expr
+
+from codegen.ir import Pass, Program
+from codegen.lower import lower
+from codegen.names import CENTRE, REST
+from codegen.passes import PASSES, ProgramPass, centre_data, mean_of_data, name_roots
+from codegen.schedule import schedule
+from derive.derivation import Derivation
+from derive.expr import Definition, Var, add, mul, substitute
+from derive.normal_form import NormalForm
+from derive.trace import CertificationError
+
+TEXTBOOK: tuple[ProgramPass, ...] = (centre_data, name_roots)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One generated function: its program and, unless it is a textbook form, its passes."""
+
+    name: str
+    program: Program
+    passes: tuple[Pass, ...]
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """All kernels of a layer.  ``kept`` is what ``forward`` saves for the others, in order."""
+
+    derivation: Derivation
+    forward: Kernel
+    backward: Kernel
+    backward_staged: Kernel
+    jvp: Kernel
+    jacobian: Kernel
+
+    @property
+    def kept(self) -> tuple[Var, ...]:
+        return self.forward.program.results[:-1]
+
+
+def build(derivation: Derivation) -> Kernels:
+    """Lower, rewrite, prove and schedule every kernel of a layer."""
+    programs = lower(derivation)
+
+    def kernel(name: str, passes: Sequence[ProgramPass]) -> Kernel:
+        program = transform(getattr(programs, name), passes, derivation)
+        scheduled = schedule(program, derivation.layer.data) if passes is PASSES else ()
+        return Kernel(name, program, scheduled)
+
+    return Kernels(
+        derivation,
+        forward=kernel("forward", PASSES),
+        backward=kernel("backward", PASSES),
+        backward_staged=kernel("backward_staged", TEXTBOOK),
+        jvp=kernel("jvp", PASSES),
+        jacobian=kernel("jacobian", TEXTBOOK),
+    )
+
+
+def transform(program: Program, passes: Sequence[ProgramPass], derivation: Derivation) -> Program:
+    """The program after all passes, each of them proved to have kept its value."""
+    meaning = _meaning(derivation)
+    for rewrite in passes:
+        program = rewrite(program, derivation)
+        certify_program(program, derivation, meaning, rewrite.__name__)
+    return program
+
+
+def certify_program(
+    program: Program, derivation: Derivation, meaning: Mapping[str, Expr], stage: str
+) -> None:
+    """Raise CertificationError unless every result equals its meaning, for every size.
+
+    The centre of the data is left undetermined: the proof holds for whatever number rounding makes
+    of the mean.
+    """
+    known: dict[str, Definition] = {}
+    mu = mean_of_data(derivation.layer)
+    if mu is not None and CENTRE in {var.label for var in program.given}:
+        centre, rest = Var(CENTRE, *mu.var.axes), Var(REST, *mu.var.axes)
+        known[CENTRE] = Definition(centre, add(mu.var, mul(-1, rest)))
+    ours, theirs = NormalForm(derivation.chart, known), NormalForm(derivation.chart)
+    for result in program.results:
+        if result.label in meaning and ours.poly(_unfolded(result, program)) != theirs.poly(
+            meaning[result.label]
+        ):
+            raise CertificationError(f"{stage} changed {result.label} of {derivation.layer.name}")
+
+
+def _unfolded(result: Var, program: Program) -> Expr:
+    """A result in terms of what is given, and of the centre of the data."""
+    expr: Expr = result
+    for assign in reversed(program.assigns):
+        if assign.target.label != CENTRE:
+            expr = substitute(expr, {assign.target.label: Definition(assign.target, assign.expr)})
+    return expr
+
+
+def _meaning(derivation: Derivation) -> dict[str, Expr]:
+    """What each result of a program has to be equal to, in the chart's coordinates."""
+    meaning: dict[str, Expr] = {d.var.label: d.var for d in derivation.layer}
+    meaning |= {r.var.label: r.closed for r in derivation.adjoints}
+    meaning[derivation.tangent.var.label] = derivation.tangent.closed
+    for part in (derivation.jacobian.u, derivation.jacobian.R):
+        meaning[part.var.label] = part.expr
+    mu = mean_of_data(derivation.layer)
+    if mu is not None:
+        meaning[REST] = add(mu.var, mul(-1, Var(CENTRE, *mu.var.axes)))
+    return meaning

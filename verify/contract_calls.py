@@ -1,0 +1,199 @@
+"""The clauses of the kernel contract about names, signatures and the cache.
+
+Each clause is a function whose docstring is the promise; it raises ViolationError where the kernel
+breaks it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from verify.accuracy_cases import Array
+from verify.examiner import Examiner, ViolationError
+
+SIGNATURES = {
+    "forward": "(x, gamma=None, beta=None, *, eps=1e-05, axis=1, out=None)",
+    "backward": "(dy, cache, *, out=None)",
+    "backward_staged": "(dy, cache)",
+    "jvp": "(x_dot, gamma_dot, beta_dot, cache)",
+    "jacobian": "(cache, channel=0)",
+}
+
+
+def signatures(examiner: Examiner) -> None:
+    """the functions take the contract's arguments, in its order and with its defaults"""
+    for name, expected in SIGNATURES.items():
+        function = getattr(examiner.kernel, name, None)
+        examiner.hold(callable(function), f"there is no function {name}")
+        try:
+            found = inspect.signature(function)  # type: ignore[arg-type] # may not be callable: then it raises
+        except (TypeError, ValueError) as error:
+            raise ViolationError(f"{name} shows no signature: {error}") from error
+        known = re.findall(r"\w+", expected)
+        bare = [
+            parameter.replace(annotation=inspect.Parameter.empty)
+            for parameter in found.parameters.values()
+            if parameter.name in known or parameter.default is inspect.Parameter.empty
+        ]  # more options, with a default, do no harm
+        shown = str(found.replace(parameters=bare, return_annotation=inspect.Signature.empty))
+        examiner.hold(shown == expected, f"{name}{shown} should be {name}{expected}")
+
+
+def result_tuples(examiner: Examiner) -> None:
+    """forward gives (y, cache), cache a NamedTuple; backward gives (dx, dgamma, dbeta)"""
+    call = examiner.call(6, 3)
+    pair = examiner.forward(call)
+    examiner.hold(isinstance(pair, tuple) and len(pair) == 2, "forward gives no pair (y, cache)")
+    y, cache = pair
+    named = isinstance(cache, tuple) and hasattr(cache, "_fields")
+    examiner.hold(named, f"the cache is a {type(cache).__name__}, not a NamedTuple")
+    examiner.like(y, (6, 3), np.float32, "y")
+    for name in ("backward", "backward_staged"):
+        triple = getattr(examiner.kernel, name)(call.dy, cache)
+        complete = isinstance(triple, tuple) and len(triple) == 3
+        examiner.hold(complete, f"{name} gives no triple (dx, dgamma, dbeta)")
+        for what, array, shape in zip(
+            ("dx", "dgamma", "dbeta"), triple, ((6, 3), (3,), (3,)), strict=True
+        ):
+            examiner.like(array, shape, np.float32, f"{what} of {name}")
+
+
+def values(examiner: Examiner) -> None:
+    """every axis but the channel axis is reduced, for x of 2 to 5 dimensions"""
+    for shape in ((7, 3), (4, 3, 5), (2, 3, 4, 5), (2, 4, 3, 2, 3)):
+        call = examiner.call(*shape)
+        for axis in (1, -1, 0, -len(shape) + 1):
+            moved = call.on_axis(axis)
+            what = f"x {moved.x.shape}, axis {axis}"
+            examiner.exact(moved, examiner.everything(moved), what)
+
+
+def staged_form(examiner: Examiner) -> None:
+    """backward_staged gives what backward gives"""
+    for dtype in (np.float32, np.float64):
+        call = examiner.call(9, 4, 3, dtype=dtype)
+        _, cache = examiner.forward(call)
+        staged = examiner.kernel.backward_staged(call.dy, cache)
+        names = ("dx staged", "dgamma staged", "dbeta staged")
+        examiner.exact(call, dict(zip(names, staged, strict=True)), "staged form")
+
+
+def jacobian_form(examiner: Examiner) -> None:
+    """jacobian(cache, channel) is the (m, m) float64 matrix uR, with dx = dy @ uR"""
+    for axis in (1, -1):
+        call = examiner.call(3, 2, 3).on_axis(axis)
+        _, cache = examiner.forward(call)
+        matrices = [examiner.kernel.jacobian(cache, channel=channel) for channel in range(2)]
+        default = examiner.kernel.jacobian(cache)
+        examiner.hold(np.array_equal(default, matrices[0]), "jacobian(cache) is not of channel 0")
+        for channel, matrix in enumerate(matrices):
+            what = f"jacobian of channel {channel}, axis {axis}"
+            examiner.like(matrix, (9, 9), np.float64, what)
+        for dy in (call.dy, *_unit_cotangents(call.dy, axis)):
+            flat = np.moveaxis(dy, axis, 0).reshape(2, 9).astype(np.float64)
+            dx = np.stack([row @ matrix for row, matrix in zip(flat, matrices, strict=True)])
+            shaped = np.moveaxis(dx.reshape(2, 3, 3), 0, axis).astype(np.float32)
+            examiner.exact(call.but(dy=dy), {"dx": shaped}, f"dy @ jacobian, axis {axis}")
+
+
+def _unit_cotangents(like: Array, axis: int) -> Iterator[Array]:
+    """1 at one element of every channel, 0 elsewhere: dx is then one row of the Jacobian."""
+    rows = like.size // like.shape[axis]
+    for row in range(rows):
+        flat = np.zeros((like.shape[axis], rows), like.dtype)
+        flat[:, row] = 1
+        moved_shape = np.moveaxis(like, axis, 0).shape
+        yield np.moveaxis(flat.reshape(moved_shape), 0, axis)
+
+
+def absent_parameters(examiner: Examiner) -> None:
+    """gamma or beta None means 1 or 0; their gradients are returned all the same"""
+    call = examiner.call(8, 3)
+    one, zero = np.ones(3, np.float32), np.zeros(3, np.float32)
+    explicit = {"gamma": one, "beta": zero}
+    for chosen in (("gamma",), ("beta",), ("gamma", "beta")):
+        absent = examiner.everything(call.but(**dict.fromkeys(chosen)))
+        given = examiner.everything(call.but(**{name: explicit[name] for name in chosen}))
+        examiner.same(absent, given, f"{' and '.join(chosen)} None")
+    bare = call.but(gamma=None, beta=None)
+    y, _ = examiner.kernel.forward(bare.x)
+    examiner.exact(bare, {"y": y}, "forward(x)")
+
+
+def absent_tangents(examiner: Examiner) -> None:
+    """jvp's gamma_dot or beta_dot None means zero"""
+    call = examiner.call(8, 3)
+    _, cache = examiner.forward(call)
+    for chosen in (("gamma_dot",), ("beta_dot",), ("gamma_dot", "beta_dot")):
+        still = call.but(**dict.fromkeys(chosen))
+        y_dot = examiner.kernel.jvp(still.x_dot, still.gamma_dot, still.beta_dot, cache)
+        examiner.exact(still, {"y_dot": y_dot}, f"{' and '.join(chosen)} None")
+
+
+def cache_outlives_y(examiner: Examiner) -> None:
+    """the cache stays valid when y is overwritten, and when y was written over x"""
+    for dtype in (np.float32, np.float64):
+        call = examiner.call(8, 3, 2, dtype=dtype)
+        expected = examiner.derivatives(call, examiner.forward(call)[1])
+        for what in ("y overwritten", "y in out, overwritten", "out=x", "out=x, overwritten"):
+            x = call.x.copy()
+            out = x if "=x" in what else np.empty_like(x) if "out" in what else None
+            y, cache = examiner.forward(call.but(x=x), **({} if out is None else {"out": out}))
+            if "overwritten" in what:
+                y[...] = np.nan
+            examiner.same(examiner.derivatives(call, cache), expected, what)
+
+
+def backward_repeats(examiner: Examiner) -> None:
+    """backward and jvp may be called again on one cache, with the same bits as the first time"""
+    for dtype in (np.float16, np.float32, np.float64):
+        call = examiner.call(8, 3, 2, dtype=dtype)
+        _, cache = examiner.forward(call)
+        first = {name: array.copy() for name, array in examiner.derivatives(call, cache).items()}
+        examiner.derivatives(call.but(dy=call.x_dot, x_dot=call.dy), cache)
+        examiner.kernel.jacobian(cache)
+        for name, array in examiner.derivatives(call, cache).items():
+            same = array.tobytes() == first[name].tobytes()
+            examiner.hold(same, f"{name} differs the second time ({np.dtype(dtype)})")
+
+
+def cache_holds_no_copy(examiner: Examiner) -> None:
+    """the cache holds no copy of x that is not needed"""
+    for dtype in (np.float32, np.float64):
+        call = examiner.call(8, 3, 2, dtype=dtype)
+        _, cache = examiner.forward(call)
+        ordered = np.sort(call.x, axis=None)
+        for array in _arrays(cache):
+            copied = (
+                array.size == call.x.size
+                and not np.shares_memory(array, call.x)
+                and np.array_equal(np.sort(array, axis=None), ordered)
+            )
+            examiner.hold(not copied, f"the cache holds a {array.dtype} copy of x")
+
+
+def _arrays(value: Any) -> Iterator[Array]:
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _arrays(item)
+
+
+CALL_CLAUSES = (
+    signatures,
+    result_tuples,
+    values,
+    staged_form,
+    jacobian_form,
+    absent_parameters,
+    absent_tangents,
+    cache_outlives_y,
+    backward_repeats,
+    cache_holds_no_copy,
+)

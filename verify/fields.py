@@ -1,0 +1,181 @@
+"""Exact numbers: the rationals, and the integers modulo the prime p = 2^61 - 1.
+
+A formula that a definition implies is an identity between rational functions of the inputs, of
+the radicals and of the exponentials in it.  Such an identity holds at every point of every field,
+and one that is wrong fails at a random point of a field of p elements with probability about
+1 - degree/p (Schwartz-Zippel).  Equality is therefore tested by ``==``, with no tolerance.
+
+- A square root exists only for some elements.  Where it does, one of the two roots is chosen once
+  and for all: over the rationals the positive one, modulo p the one that is itself a square (as
+  p = 3 mod 4, exactly one of r and -r is).  Both choices respect products, sqrt(ab) = sqrt(a)
+  sqrt(b).  Elsewhere :class:`NotASquare` is raised, and the caller draws another point.
+- A formal exponential is enough, since the derivations use only exp' = exp and exp(a + b) =
+  exp(a) exp(b).  Here it is exp(a) := 2^a (rationals) and 3^a (modulo p) at whole numbers a.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from math import isqrt
+from random import Random
+from typing import Any, Protocol, TypeAlias
+
+# A Fraction, a Mod, an mpf, or a Dual over any of these: no static type spans them.
+Scalar: TypeAlias = Any
+Index: TypeAlias = tuple[int, ...]
+Values: TypeAlias = Mapping[str, Mapping[Index, Scalar]]  # quantities by label, then by index
+
+P = 2**61 - 1
+
+
+class NotASquare(ArithmeticError):  # noqa: N818  (it is a reason to redraw, not a mistake)
+    """The square root lies outside the field."""
+
+
+class Arithmetic(Protocol):
+    """What a definition may ask of its numbers beyond + - * / and whole powers."""
+
+    def number(self, value: int | Fraction) -> Scalar:
+        """The constant; needed because int / int is a float."""
+
+    def sqrt(self, a: Scalar) -> Scalar:
+        """The chosen square root, or NotASquare."""
+
+    def exp(self, a: Scalar) -> Scalar:
+        """The exponential, possibly a formal one."""
+
+
+class Field(Arithmetic, Protocol):
+    """An exact field that points can be drawn from."""
+
+    @property
+    def name(self) -> str:
+        """As reports print it."""
+
+    def random(self, rng: Random) -> Scalar:
+        """A nonzero whole number: a zero would hide the terms that it multiplies."""
+
+
+@dataclass(frozen=True)
+class Rationals:
+    """fractions.Fraction."""
+
+    name: str = "rational"
+
+    def number(self, value: int | Fraction) -> Fraction:
+        return Fraction(value)
+
+    def random(self, rng: Random) -> Fraction:
+        return Fraction(rng.randint(1, 30) * rng.choice((-1, 1)))
+
+    def sqrt(self, a: Fraction) -> Fraction:
+        if a >= 0:
+            root = Fraction(isqrt(a.numerator), isqrt(a.denominator))
+            if root * root == a:
+                return root
+        raise NotASquare(f"{a} is not the square of a rational")
+
+    def exp(self, a: Fraction) -> Fraction:
+        if a.denominator != 1:
+            raise NotASquare(f"2^({a}) is not rational")
+        return Fraction(2) ** a.numerator
+
+
+class Mod:
+    """An integer modulo p, mixing with int."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: int) -> None:
+        self.value = value % P
+
+    def __repr__(self) -> str:
+        return str(self.value)
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Mod):
+            return self.value == other.value
+        return isinstance(other, int) and self.value == other % P
+
+    def __neg__(self) -> Mod:
+        return Mod(-self.value)
+
+    def __add__(self, other: Mod | int) -> Mod:
+        if isinstance(other, Mod):
+            return Mod(self.value + other.value)
+        return Mod(self.value + other) if isinstance(other, int) else NotImplemented
+
+    def __sub__(self, other: Mod | int) -> Mod:
+        if isinstance(other, Mod):
+            return Mod(self.value - other.value)
+        return Mod(self.value - other) if isinstance(other, int) else NotImplemented
+
+    def __mul__(self, other: Mod | int) -> Mod:
+        if isinstance(other, Mod):
+            return Mod(self.value * other.value)
+        return Mod(self.value * other) if isinstance(other, int) else NotImplemented
+
+    def __truediv__(self, other: Mod | int) -> Mod:
+        if isinstance(other, Mod):
+            return Mod(self.value * _inverse(other.value))
+        return Mod(self.value * _inverse(other)) if isinstance(other, int) else NotImplemented
+
+    def __radd__(self, other: int) -> Mod:
+        return self + other
+
+    def __rsub__(self, other: int) -> Mod:
+        return -self + other
+
+    def __rmul__(self, other: int) -> Mod:
+        return self * other
+
+    def __rtruediv__(self, other: int) -> Mod:
+        return Mod(_inverse(self.value)) * other
+
+    def __pow__(self, exponent: int) -> Mod:
+        if not isinstance(exponent, int):
+            return NotImplemented
+        base = self.value if exponent >= 0 else _inverse(self.value)
+        return Mod(pow(base, abs(exponent), P))
+
+
+def _inverse(value: int) -> int:
+    if value % P == 0:
+        raise ZeroDivisionError("division by zero modulo 2^61-1")
+    return pow(value, -1, P)
+
+
+@dataclass(frozen=True)
+class PrimeField:
+    """The integers modulo 2^61 - 1."""
+
+    name: str = "field 2^61-1"
+
+    def number(self, value: int | Fraction) -> Mod:
+        ratio = Fraction(value)
+        return Mod(ratio.numerator) / ratio.denominator
+
+    def random(self, rng: Random) -> Mod:
+        # Well below p, so that a sum of some of these, taken with a sign, does not wrap round
+        # and exp stays a homomorphism on it.
+        return Mod(rng.randint(1, 2**50) * rng.choice((-1, 1)))
+
+    def sqrt(self, a: Mod) -> Mod:
+        root: Mod = a ** ((P + 1) // 4)
+        if root * root == a:
+            return root
+        raise NotASquare(f"{a} is not a square modulo 2^61-1")
+
+    def exp(self, a: Mod) -> Mod:
+        signed = a.value if a.value <= P // 2 else a.value - P
+        return Mod(3) ** signed
+
+
+RATIONALS = Rationals()
+PRIME_FIELD = PrimeField()
+FIELDS: tuple[Field, ...] = (RATIONALS, PRIME_FIELD)
