@@ -84,7 +84,7 @@ def staged_form(examiner: Examiner) -> None:
 
 
 def jacobian_form(examiner: Examiner) -> None:
-    """jacobian(cache, channel) is the (m, m) float64 matrix uR, with dx = dy @ uR"""
+    """jacobian(cache, channel) is the (m, m) matrix uR in x's dtype, with dx = dy @ uR"""
     for axis in (1, -1):
         call = examiner.call(3, 2, 3).on_axis(axis)
         _, cache = examiner.forward(call)
@@ -93,10 +93,15 @@ def jacobian_form(examiner: Examiner) -> None:
         examiner.hold(np.array_equal(default, matrices[0]), "jacobian(cache) is not of channel 0")
         for channel, matrix in enumerate(matrices):
             what = f"jacobian of channel {channel}, axis {axis}"
-            examiner.like(matrix, (9, 9), np.float64, what)
+            examiner.like(matrix, (9, 9), call.x.dtype, what)
         for dy in (call.dy, *_unit_cotangents(call.dy, axis)):
             flat = np.moveaxis(dy, axis, 0).reshape(2, 9).astype(np.float64)
-            dx = np.stack([row @ matrix for row, matrix in zip(flat, matrices, strict=True)])
+            dx = np.stack(
+                [
+                    row @ matrix.astype(np.float64)
+                    for row, matrix in zip(flat, matrices, strict=True)
+                ]
+            )
             shaped = np.moveaxis(dx.reshape(2, 3, 3), 0, axis).astype(np.float32)
             examiner.exact(call.but(dy=dy), {"dx": shaped}, f"dy @ jacobian, axis {axis}")
 

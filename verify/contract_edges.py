@@ -171,7 +171,7 @@ def empty(examiner: Examiner) -> None:
             y, cache = examiner.forward(call, out=out)
             examiner.hold(y is out, f"forward does not return out for x {shape}")
             if shape[1]:
-                examiner.like(examiner.kernel.jacobian(cache), (0, 0), np.float64, "jacobian")
+                examiner.like(examiner.kernel.jacobian(cache), (0, 0), dtype, "jacobian")
 
 
 def one_element(examiner: Examiner) -> None:

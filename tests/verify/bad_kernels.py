@@ -96,8 +96,8 @@ def always_channel_0(cache: Any, channel: int = 0) -> Array:
 
 
 @breaks("jacobian_form", "jacobian")
-def jacobian_in_float32(cache: Any, channel: int = 0) -> Array:
-    return GOOD.jacobian(cache, channel).astype(np.float32)
+def jacobian_in_float16(cache: Any, channel: int = 0) -> Array:
+    return GOOD.jacobian(cache, channel).astype(np.float16)
 
 
 @breaks("absent_parameters", "backward")

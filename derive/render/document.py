@@ -1,0 +1,233 @@
+"""A derivation as a document: a flat list of blocks that every format renders.
+
+What is shown and in which order is decided here, once; a format decides only how it looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sympy import Add, Expr, Integer, Mul
+
+from derive.derivation import Derivation
+from derive.expr import Axis, Delta, SumOver, Var, adjoint, mul, rebuild, rename, sorted_axes
+from derive.jacobian import Spectrum
+from derive.layer import Layer
+from derive.render.layout import ByCase, equation, formula
+from derive.render.notation import PAPER, PLAIN, Notation
+from derive.render.tree import Node
+from derive.trace import Fact, JacobianEntry, Reason, Result, Step
+
+Form = Literal["staged", "closed", "jacobian", "all"]
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A section's title, and a sentence about it."""
+
+    title: str
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Words:
+    """Text with formulas in it: one tree for each pair of braces in the template."""
+
+    template: str
+    formulas: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True)
+class Equation:
+    """``lhs = rhs`` with its reason; ``continued`` ones repeat the left-hand side invisibly.
+
+    ``rule`` names the rewriting rule of a certified step, and is empty otherwise.
+    """
+
+    lhs: Node
+    tree: Node
+    reason: Words | None = None
+    continued: bool = False
+    rule: str = ""
+
+
+Block = Heading | Words | Equation
+
+
+def document(
+    derivation: Derivation, *, wrt: Sequence[str] = (), form: Form = "all", steps: bool = True
+) -> tuple[Block, ...]:
+    """The blocks for the gradients with respect to ``wrt`` (labels of inputs; empty means all)."""
+    return tuple(_Writer(derivation, wrt, form, steps).blocks())
+
+
+def notation_of(layer: Layer) -> Notation:
+    """The 2015 paper's μ_B and σ²_B belong to statistics of a batch only."""
+    return PAPER if layer.data.axes[0] in layer.reduced_axes else PLAIN
+
+
+class _Writer:
+    def __init__(self, derivation: Derivation, wrt: Sequence[str], form: Form, steps: bool) -> None:
+        self.derivation = derivation
+        self.layer = derivation.layer
+        self.form, self.steps = form, steps
+        self.notation = notation_of(self.layer)
+        self.wanted = [adjoint(v) for v in self.layer.inputs if not wrt or v.label in wrt]
+        self.results = self._needed()
+        self.shown = self._shown()
+
+    def blocks(self) -> Iterator[Block]:
+        yield Heading(self.layer.title, self.layer.source)
+        yield Heading("Definitions")
+        for definition in self.layer.definitions:
+            yield self._equation(definition.var, definition.expr, Reason(definition.note))
+        if self.form in ("staged", "all"):
+            yield from self._staged()
+        if self.derivation.identities:
+            yield Heading("Identities", "read off the definitions, proved for every size")
+            for fact in self.derivation.identities:
+                yield self._equation(fact.lhs, fact.rhs, fact.says)
+        if self.form in ("closed", "all"):
+            yield from self._closed()
+        if self.form in ("jacobian", "all") and adjoint(self.layer.data) in self.wanted:
+            yield from self._jacobian()
+
+    # --- Sections ---------------------------------------------------------------------------------
+
+    def _staged(self) -> Iterator[Block]:
+        yield Heading("Staged adjoints", "the chain rule, from the last definition to the first")
+        for result in self.results:
+            yield self._equation(result.lhs, result.start, result.reason)
+            yield from self._chain(result.lhs, result.staging)
+
+    def _closed(self) -> Iterator[Block]:
+        if self.steps:
+            yield Heading("To closed form", "each = is proved for every size by normal form")
+            for result in self.results:
+                if result.closing:
+                    yield self._equation(result.lhs, result.staged, Reason("staged"))
+                    yield from self._chain(result.lhs, result.closing)
+        yield Heading("Closed forms")
+        for result in self.results:
+            if result.var in self.wanted:
+                yield self._equation(result.lhs, result.closed)
+
+    def _jacobian(self) -> Iterator[Block]:
+        jacobian = self.derivation.jacobian
+        yield Heading("Jacobian", "the derivative of every quantity with respect to one input")
+        for result in (*jacobian.intermediate, jacobian.entry):
+            if self.steps:
+                yield self._equation(result.lhs, result.start, result.reason)
+                yield from self._chain(result.lhs, result.steps)
+            else:
+                yield self._equation(result.lhs, result.closed)
+        yield Heading("uR", "the Jacobian as a scale and a matrix")
+        entry = jacobian.entry
+        yield self._equation(entry.lhs, mul(jacobian.u.var, jacobian.R.var))
+        yield self._equation(jacobian.u.var, jacobian.u.expr)
+        yield self._equation(jacobian.R.var, jacobian.R.expr)
+        yield self._by_case(jacobian.R.var, jacobian.R.expr)
+        yield Heading("Facts", "each proved for every size")
+        for fact in (*self.derivation.facts, *jacobian.facts):
+            yield self._fact(fact)
+        if jacobian.spectrum is not None:
+            yield from self._spectrum(jacobian.spectrum)
+
+    def _spectrum(self, spectrum: Spectrum) -> Iterator[Block]:
+        for eigenvalue in spectrum.eigenvalues:
+            formulas: tuple[Expr, ...] = (eigenvalue.value, eigenvalue.multiplicity)
+            words = "R has the eigenvalue {} {} times, "
+            if eigenvalue.vector is None:
+                words += "on all that is orthogonal to the other eigenvectors"
+            elif eigenvalue.vector == 1:
+                words = "R has the eigenvalue {} once, on the constant vector"
+                formulas = formulas[:1]
+            else:
+                words = "R has the eigenvalue {} once, on {}"
+                formulas = (eigenvalue.value, eigenvalue.vector)
+            yield self._words(Reason(words, formulas))
+        parameters = self.layer.parameters
+        whole, limit = spectrum.rank(), spectrum.rank(parameters)
+        if whole == limit:
+            yield self._words(Reason("rank R = {}", (whole,)))
+        else:
+            yield self._words(
+                Reason(
+                    "rank R = {}, and {} where {} = 0 (if the data vary)",
+                    (whole, limit, *parameters),
+                )
+            )
+
+    # --- Blocks -----------------------------------------------------------------------------------
+
+    def _chain(self, lhs: Var | JacobianEntry, steps: Sequence[Step]) -> Iterator[Block]:
+        for step in steps:
+            yield self._equation(lhs, step.after, step.reason, rule=step.rule)
+
+    def _equation(
+        self,
+        lhs: Expr | JacobianEntry,
+        rhs: Expr | ByCase,
+        reason: Reason | None = None,
+        rule: str = "",
+        shown: Sequence[str] = (),
+    ) -> Equation:
+        letters = shown or self.shown
+        words = None if reason is None or not reason.template else self._words(reason, letters)
+        tree = equation(lhs, rhs, self.notation, letters)
+        return Equation(formula(lhs, self.notation, letters), tree, words, bool(rule), rule)
+
+    def _fact(self, fact: Fact) -> Equation:
+        bound = {
+            axis.base
+            for side in (fact.lhs, fact.rhs)
+            for total in side.atoms(SumOver)
+            for axis in total.axes
+        }
+        every = (*self.shown, *sorted(bound - set(self.shown)))
+        return self._equation(fact.lhs, fact.rhs, fact.says, shown=every)
+
+    def _words(self, reason: Reason, shown: Sequence[str] = ()) -> Words:
+        letters = shown or self.shown
+        return Words(
+            reason.template,
+            tuple(formula(expr, self.notation, letters) for expr in reason.formulas),
+        )
+
+    def _by_case(self, var: Var, expr: Expr) -> Equation:
+        """A matrix with a δ, for equal and for different indices."""
+        row, column = var.axes[:2]
+        equal = rename(_without_delta(expr, 1), {column: row})
+        return self._equation(var, ByCase(row, column, equal, _without_delta(expr, 0)))
+
+    # --- What is shown ----------------------------------------------------------------------------
+
+    def _needed(self) -> list[Result]:
+        """The wanted results, and those that their staged forms mention."""
+        labels = {var.label for var in self.wanted}
+        for result in reversed(self.derivation.adjoints):
+            if result.var.label in labels:
+                labels |= {v.label for e in (result.start, result.staged) for v in e.atoms(Var)}
+        return [r for r in self.derivation.adjoints if r.var.label in labels]
+
+    def _shown(self) -> tuple[str, ...]:
+        """Axes whose indices are printed: the reduced ones first, then others that are summed."""
+        summed: set[Axis] = {
+            axis
+            for result in self.results
+            for total in result.start.atoms(SumOver)
+            for axis in total.axes
+        }
+        first = [axis.base for axis in self.layer.reduced_axes]
+        rest = [axis.base for axis in sorted_axes(summed) if axis.base not in first]
+        return (*first, *dict.fromkeys(rest))
+
+
+def _without_delta(expr: Expr, value: int) -> Expr:
+    if isinstance(expr, Delta):
+        return Integer(value)
+    if isinstance(expr, Add | Mul):
+        return rebuild(expr, (_without_delta(arg, value) for arg in expr.args))
+    return expr
