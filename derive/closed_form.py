@@ -12,7 +12,7 @@ from math import gcd, lcm
 
 from sympy import Expr, Pow
 
-from derive.expr import Definition, Delta, SumOver, Var, add, mul
+from derive.expr import Definition, SumOver, Var, add, mul
 from derive.normal_form import NormalForm
 from derive.polynomial import (
     Coefficient,
@@ -68,13 +68,12 @@ def factored(poly: Poly, normal_form: NormalForm) -> Factored:
 def _product(powers: Monomial) -> Expr:
     """Scalars first, then indexed quantities, then sums, each group by name."""
 
-    def rank(item: tuple[Expr, int]) -> tuple[int, str]:
+    def rank(item: tuple[Expr, int]) -> tuple[int, str, tuple[int, ...]]:
         generator = item[0]
-        if isinstance(generator, SumOver):
-            return 3, name_of(generator)
-        if isinstance(generator, Delta):
-            return 2, name_of(generator)
-        return (1 if isinstance(generator, Var) and generator.axes else 0), name_of(generator)
+        if isinstance(generator, Var):
+            levels = tuple(axis.level for axis in generator.axes)
+            return 1 if generator.axes else 0, generator.label, levels
+        return 3 if isinstance(generator, SumOver) else 2, name_of(generator), ()
 
     return mul(*(Pow(generator, power) for generator, power in sorted(powers, key=rank)))
 

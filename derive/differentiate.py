@@ -105,12 +105,14 @@ def jvp(program: Sequence[Definition], tangents: Mapping[Var, Expr]) -> tuple[De
     moved = dict(tangents)
     result: list[Derivative] = []
     for definition in program:
-        terms = tuple(
-            Contribution(expr, var) for var, expr in _push_forward(definition.expr, moved)
-        )
+        terms = [Contribution(expr, var) for var, expr in _push_forward(definition.expr, moved)]
         if terms:
+            order = list(moved)  # what varies like the result first, then as defined
+            terms.sort(
+                key=lambda t: (t.through.axes != definition.var.axes, order.index(t.through))
+            )
             moved[definition.var] = tangent(definition.var)
-            result.append(_derivative(tangent(definition.var), terms))
+            result.append(_derivative(tangent(definition.var), tuple(terms)))
     return tuple(result)
 
 

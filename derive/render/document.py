@@ -15,6 +15,7 @@ from derive.derivation import Derivation
 from derive.expr import Axis, Delta, SumOver, Var, adjoint, mul, rebuild, rename, sorted_axes
 from derive.jacobian import Spectrum
 from derive.layer import Layer
+from derive.render import tree
 from derive.render.layout import ByCase, equation, formula
 from derive.render.notation import PAPER, PLAIN, Notation
 from derive.render.tree import Node
@@ -47,7 +48,7 @@ class Equation:
     """
 
     lhs: Node
-    tree: Node
+    tree: tree.Equation
     reason: Words | None = None
     continued: bool = False
     rule: str = ""
@@ -175,9 +176,10 @@ class _Writer:
         shown: Sequence[str] = (),
     ) -> Equation:
         letters = shown or self.shown
-        words = None if reason is None or not reason.template else self._words(reason, letters)
-        tree = equation(lhs, rhs, self.notation, letters)
-        return Equation(formula(lhs, self.notation, letters), tree, words, bool(rule), rule)
+        entry = lhs if isinstance(lhs, JacobianEntry) else None
+        words = self._words(reason, letters, entry) if reason and reason.template else None
+        typeset = equation(lhs, rhs, self.notation, letters)
+        return Equation(formula(lhs, self.notation, letters), typeset, words, bool(rule), rule)
 
     def _fact(self, fact: Fact) -> Equation:
         bound = {
@@ -189,12 +191,12 @@ class _Writer:
         every = (*self.shown, *sorted(bound - set(self.shown)))
         return self._equation(fact.lhs, fact.rhs, fact.says, shown=every)
 
-    def _words(self, reason: Reason, shown: Sequence[str] = ()) -> Words:
+    def _words(
+        self, reason: Reason, shown: Sequence[str] = (), beside: JacobianEntry | None = None
+    ) -> Words:
         letters = shown or self.shown
-        return Words(
-            reason.template,
-            tuple(formula(expr, self.notation, letters) for expr in reason.formulas),
-        )
+        trees = (formula(expr, self.notation, letters, beside) for expr in reason.formulas)
+        return Words(reason.template, tuple(trees))
 
     def _by_case(self, var: Var, expr: Expr) -> Equation:
         """A matrix with a δ, for equal and for different indices."""

@@ -71,12 +71,25 @@ def equation(
     TypeError for a node that has no layout.
     """
     scope = _scope(_free(lhs) | _free(rhs), notation, shown)
+    if isinstance(lhs, JacobianEntry):
+        scope = replace(scope, wrt=lhs.wrt)
     return Equation(_side(lhs, scope), _side(rhs, scope))
 
 
-def formula(expr: Expr | JacobianEntry, notation: Notation, shown: Sequence[str]) -> Node:
-    """The tree of one expression; see :func:`equation`."""
-    return _side(expr, _scope(_free(expr), notation, shown))
+def formula(
+    expr: Expr | JacobianEntry,
+    notation: Notation,
+    shown: Sequence[str],
+    beside: JacobianEntry | None = None,
+) -> Node:
+    """The tree of one expression; see :func:`equation`.
+
+    ``beside`` is the left side of the equation that it stands beside, for the same letters.
+    """
+    if beside is None:
+        return _side(expr, _scope(_free(expr), notation, shown))
+    scope = _scope(_free(expr) | _free(beside), notation, shown)
+    return _side(expr, replace(scope, wrt=beside.wrt))
 
 
 def _free(side: Expr | JacobianEntry | ByCase) -> frozenset[Axis]:
@@ -106,12 +119,16 @@ def _side(side: Expr | JacobianEntry | ByCase, scope: Scope) -> Node:
 
 @dataclass(frozen=True)
 class Scope:
-    """The letters in use at one place of an equation; an axis without an alphabet is hidden."""
+    """The letters in use at one place of an equation; an axis without an alphabet is hidden.
+
+    ``wrt`` is what tangents are derivatives with respect to, where that is a single element.
+    """
 
     notation: Notation
     alphabets: Mapping[str, str]
     letters: Mapping[Axis, str]
     used: frozenset[str] = frozenset()
+    wrt: Var | None = None
 
     def bind(self, axis: Axis) -> Scope:
         """The scope in which ``axis`` has the first letter of its alphabet that is free."""
@@ -177,6 +194,8 @@ def _atom(expr: Expr, scope: Scope) -> Node:
         name = _name(expr, scope)
         if expr.role == "adjoint":
             return Differential(Name(scope.notation.loss), name)
+        if expr.role == "tangent" and scope.wrt is not None:
+            return Differential(replace(name, dot=False), _name(scope.wrt, scope))
         return name
     if isinstance(expr, Delta):
         return Name(scope.notation.delta, tuple(map(scope.letter, expr.indices)))

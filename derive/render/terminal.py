@@ -9,11 +9,15 @@ from typing import Literal
 
 from derive.render.document import Block, Equation, Heading, Words
 from derive.render.line import columns
-from derive.render.text import to_line, to_lines, to_picture
+from derive.render.notation import same
+from derive.render.text import broken, to_line, to_picture
+from derive.render.tree import Equation as Tree
+from derive.render.tree import Name, Signed, Terms
 
 Style = Literal["title", "heading", "about", "formula", "reason", "plain"]
 MARGIN = "  "
 GAP = 3  # columns between a formula and the reason beside it
+_NOTHING = Name(same(""))  # stands where the first part of a broken sum was
 REASON_COLUMN = 46  # where reasons start, when the formula leaves room
 
 
@@ -66,7 +70,7 @@ def _paragraph(block: Words, width: int, ascii: bool) -> Iterator[Line]:
 def _equation(block: Equation, width: int, ascii: bool) -> Iterator[Line]:
     reason = words(block.reason, ascii) if block.reason else ""
     rows, baseline = _rows(block, width - len(MARGIN), ascii)
-    widest = max(map(columns, rows))
+    widest = _width(rows)
     column = max(REASON_COLUMN, widest + GAP)
     beside = bool(reason) and len(MARGIN) + column + columns(reason) <= width
     if reason and not beside:
@@ -86,24 +90,50 @@ def _equation(block: Equation, width: int, ascii: bool) -> Iterator[Line]:
 
 
 def _rows(block: Equation, width: int, ascii: bool) -> tuple[list[str], int]:
-    """The rows of an equation and which of them is its baseline; continued ones without their lhs."""
-    rows = to_picture(block.tree, ascii)
-    if max(map(columns, rows)) <= width:
-        skip = max(map(columns, to_picture(block.lhs, ascii)))
-        baseline = next(k for k, row in enumerate(rows) if _cut(row, skip).startswith(" = "))
-    else:
-        rows = to_lines(block.tree, ascii, width)
-        skip, baseline = columns(to_line(block.lhs, ascii)), 0
-        if block.continued:
-            return [" " * min(skip, 6) + _cut(rows[0], skip), *rows[1:]], 0
+    """The rows of an equation and its baseline; a continued one leaves room for its left side."""
+    skip = max(map(columns, to_picture(block.lhs, ascii)))
+    parts = _fitting(block.tree, width, skip, ascii)
+    if not parts:
+        return _in_line(block, width, skip, ascii)
+    baseline = next(k for k, row in enumerate(parts[0]) if _cut(row, skip).startswith(" = "))
     if block.continued:
-        rows = [" " * skip + _cut(row, skip) for row in rows]
-        rows = [row.rstrip() for row in rows]
-        while not rows[0]:
-            rows, baseline = rows[1:], baseline - 1
-        while not rows[-1]:
-            rows = rows[:-1]
-    return rows, baseline
+        first = [(" " * skip + _cut(row, skip)).rstrip() for row in parts[0]]
+        while not first[0]:
+            first, baseline = first[1:], baseline - 1
+        while not first[-1]:
+            first = first[:-1]
+        parts[0] = first
+    return [row for part in parts for row in part], baseline
+
+
+def _fitting(tree: Tree, width: int, skip: int, ascii: bool) -> list[list[str]]:
+    """The picture of an equation, in as many parts as make its terms fit; none if they don't."""
+    whole = to_picture(tree, ascii)
+    if _width(whole) <= width:
+        return [whole]
+    if not isinstance(tree.right, Terms):
+        return []
+    for end in range(len(tree.right.terms) - 1, 0, -1):
+        first = to_picture(Tree(tree.left, Terms(tree.right.terms[:end])), ascii)
+        if _width(first) <= width:
+            rest = Terms((Signed(False, _NOTHING), *tree.right.terms[end:]))
+            indent = " " * (skip + 2)
+            later = [(indent + row).rstrip() for row in to_picture(rest, ascii)]
+            return [first, later] if _width(later) <= width else []
+    return []
+
+
+def _in_line(block: Equation, width: int, skip: int, ascii: bool) -> tuple[list[str], int]:
+    text = to_line(block.tree, ascii)
+    if block.continued:
+        text = _cut(text, columns(to_line(block.lhs, ascii))).strip()
+        indent = " " * (skip + 1)
+        return [indent + row for row in broken(text, width - len(indent))], 0
+    return broken(text, width), 0
+
+
+def _width(rows: list[str]) -> int:
+    return max(map(columns, rows))
 
 
 def _cut(row: str, skip: int) -> str:

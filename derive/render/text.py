@@ -57,7 +57,7 @@ def to_text(tree: Node, ascii: bool = False, width: int = 80) -> list[str]:
 
 def to_lines(tree: Node, ascii: bool = False, width: int = 80) -> list[str]:
     """The one-line form, broken before operators where it is wider than ``width``."""
-    return _broken(to_line(tree, ascii), width)
+    return broken(to_line(tree, ascii), width)
 
 
 def to_picture(tree: Node, ascii: bool = False) -> list[str]:
@@ -70,7 +70,7 @@ def to_picture(tree: Node, ascii: bool = False) -> list[str]:
 _HANG = "    "
 
 
-def _broken(text: str, width: int) -> list[str]:
+def broken(text: str, width: int) -> list[str]:
     """The line broken outside parentheses, or as few of them deep as makes the pieces fit."""
     lines = [text]
     for depth in range(4):
