@@ -22,8 +22,10 @@ from codegen.backends import BACKENDS, Backend
 from codegen.pipeline import build
 from derive.derivation import derive
 from derive.layer import Layer
+from derive.layers import LAYERS
 
 VERSION = "0.1.0"
+KERNEL_LAYERS: dict[str, Layer] = {name: LAYERS[name] for name in ("batch_norm",)}
 PACKAGE_DOC = '"""Generated kernels: each module stands alone with its array library."""\n'
 
 HEADER = """\
@@ -47,14 +49,13 @@ def header(layer: str, backend: str, body: str) -> str:
     )
 
 
-def render_all(layers: Iterable[Layer], backends: Iterable[str]) -> dict[str, str]:
+def render_all(layers: Mapping[str, Layer], backends: Iterable[str]) -> dict[str, str]:
     """Relative paths under ``generated/`` and their texts."""
     files: dict[str, str] = {}
-    chosen = list(layers)
     for name in backends:
         backend = BACKENDS[name]
         files[f"{backend.folder}/__init__.py"] = PACKAGE_DOC
-        for layer in chosen:
+        for layer in layers.values():
             files[f"{backend.folder}/{layer.name}.py"] = render(layer, backend)
     return files
 
@@ -107,8 +108,19 @@ class Drift:
     diff: str = ""
 
 
-def check(folder: Path, files: Mapping[str, str]) -> list[Drift]:
-    """Compare bytes, but for the version numbers in the header, and look for stray files."""
+EXPLAINED: dict[Kind, str] = {
+    "missing": "is missing",
+    "stray": "is not a generated file, or no longer one",
+    "text": "differs in its text only; the code means the same",
+    "meaning": "differs in what the code does",
+}
+
+
+def check(folder: Path, files: Mapping[str, str], *, partial: bool = False) -> list[Drift]:
+    """Compare bytes, but for the version numbers in the header, and look for stray files.
+
+    ``partial``: the files are only some of those that belong there, so none is called stray.
+    """
     drifts = []
     for name, text in files.items():
         path = folder / name
@@ -125,7 +137,7 @@ def check(folder: Path, files: Mapping[str, str]) -> list[Drift]:
             )
             kind: Kind = "text" if _same_code(found, text) else "meaning"
             drifts.append(Drift(name, kind, "".join(diff)))
-    folders = sorted({name.split("/")[0] for name in files})
+    folders = [] if partial else sorted({name.split("/")[0] for name in files})
     for sub in folders:
         present = sorted((folder / sub).rglob("*")) if (folder / sub).exists() else []
         drifts += [

@@ -47,6 +47,7 @@ class Kernels:
     backward_staged: Kernel
     jvp: Kernel
     jacobian: Kernel
+    proofs: int  # how many results were proved to have kept their value, over all stages
 
     @property
     def kept(self) -> tuple[Var, ...]:
@@ -56,9 +57,12 @@ class Kernels:
 def build(derivation: Derivation) -> Kernels:
     """Lower, rewrite, prove and schedule every kernel of a layer."""
     programs = lower(derivation)
+    proofs = 0
 
     def kernel(name: str, passes: Sequence[ProgramPass]) -> Kernel:
-        program = transform(getattr(programs, name), passes, derivation)
+        nonlocal proofs
+        program, proved = transform(getattr(programs, name), passes, derivation)
+        proofs += proved
         scheduled = schedule(program, derivation.layer.data) if passes is PASSES else ()
         return Kernel(name, program, scheduled)
 
@@ -69,25 +73,29 @@ def build(derivation: Derivation) -> Kernels:
         backward_staged=kernel("backward_staged", TEXTBOOK),
         jvp=kernel("jvp", PASSES),
         jacobian=kernel("jacobian", TEXTBOOK),
+        proofs=proofs,
     )
 
 
-def transform(program: Program, passes: Sequence[ProgramPass], derivation: Derivation) -> Program:
-    """The program after all passes, each of them proved to have kept its value."""
+def transform(
+    program: Program, passes: Sequence[ProgramPass], derivation: Derivation
+) -> tuple[Program, int]:
+    """The program after all passes, and how many results were proved to have kept their value."""
     meaning = _meaning(derivation)
+    proofs = 0
     for rewrite in passes:
         program = rewrite(program, derivation)
-        certify_program(program, derivation, meaning, rewrite.__name__)
-    return program
+        proofs += certify_program(program, derivation, meaning, rewrite.__name__)
+    return program, proofs
 
 
 def certify_program(
     program: Program, derivation: Derivation, meaning: Mapping[str, Expr], stage: str
-) -> None:
-    """Raise CertificationError unless every result equals its meaning, for every size.
+) -> int:
+    """Prove that every result equals its meaning, for every size; how many there were.
 
     The centre of the data is left undetermined: the proof holds for whatever number rounding makes
-    of the mean.
+    of the mean.  Raises CertificationError for a result that differs.
     """
     known: dict[str, Definition] = {}
     mu = mean_of_data(derivation.layer)
@@ -95,11 +103,11 @@ def certify_program(
         centre, rest = Var(CENTRE, *mu.var.axes), Var(REST, *mu.var.axes)
         known[CENTRE] = Definition(centre, add(mu.var, mul(-1, rest)))
     ours, theirs = NormalForm(derivation.chart, known), NormalForm(derivation.chart)
-    for result in program.results:
-        if result.label in meaning and ours.poly(_unfolded(result, program)) != theirs.poly(
-            meaning[result.label]
-        ):
+    results = [result for result in program.results if result.label in meaning]
+    for result in results:
+        if ours.poly(_unfolded(result, program)) != theirs.poly(meaning[result.label]):
             raise CertificationError(f"{stage} changed {result.label} of {derivation.layer.name}")
+    return len(results)
 
 
 def _unfolded(result: Var, program: Program) -> Expr:

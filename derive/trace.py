@@ -7,6 +7,7 @@ own.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import final
 
 from sympy import Expr
 
@@ -36,6 +37,7 @@ class Step:
     reason: Reason
 
 
+@final
 @dataclass(frozen=True)
 class JacobianEntry:
     """∂of/∂wrt, each at its own indices: the left-hand side of a Jacobian's entry."""

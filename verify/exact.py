@@ -101,7 +101,7 @@ def check(
     for number_field in FIELDS:
         rng = Random(f"{layer.name} {number_field.name} {seed}")
         try:
-            points = [_draw(layer, reference, number_field, m, rng) for m in sizes]
+            points = [draw(layer, reference, number_field, m, rng) for m in sizes]
         except NotASquare as reason:
             outcomes += [
                 Outcome(c.name, number_field.name, 0, 0, None, str(reason)) for c in claims
@@ -275,7 +275,7 @@ def run(
     return traced
 
 
-def _draw(layer: Layer, reference: Reference, number_field: Field, m: int, rng: Random) -> Point:
+def draw(layer: Layer, reference: Reference, number_field: Field, m: int, rng: Random) -> Point:
     """A random point at which the reference can be evaluated; NotASquare if none is found."""
     solve = reference.rational if number_field is RATIONALS else any_point
     if solve is None:

@@ -21,7 +21,7 @@ from derive.render.notation import PAPER, PLAIN, Notation
 from derive.render.tree import Node
 from derive.trace import Fact, JacobianEntry, Reason, Result, Step
 
-Form = Literal["staged", "closed", "jacobian", "all"]
+Form = Literal["staged", "closed", "jacobian", "all", "summary"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,10 @@ class _Writer:
             yield self._equation(definition.var, definition.expr, Reason(definition.note))
         if self.form in ("staged", "all"):
             yield from self._staged()
+        if self.form == "summary":
+            yield from self._closed_forms()
+            yield from self._u_and_r()
+            return
         if self.derivation.identities:
             yield Heading("Identities", "read off the definitions, proved for every size")
             for fact in self.derivation.identities:
@@ -110,6 +114,9 @@ class _Writer:
                 if result.closing:
                     yield self._equation(result.lhs, result.staged, Reason("staged"))
                     yield from self._chain(result.lhs, result.closing)
+        yield from self._closed_forms()
+
+    def _closed_forms(self) -> Iterator[Block]:
         yield Heading("Closed forms")
         for result in self.results:
             if result.var in self.wanted:
@@ -124,17 +131,21 @@ class _Writer:
                 yield from self._chain(result.lhs, result.steps)
             else:
                 yield self._equation(result.lhs, result.closed)
+        yield from self._u_and_r()
+        yield Heading("Facts", "each proved for every size")
+        for fact in (*self.derivation.facts, *jacobian.facts):
+            yield self._fact(fact)
+        if jacobian.spectrum is not None:
+            yield from self._spectrum(jacobian.spectrum)
+
+    def _u_and_r(self) -> Iterator[Block]:
+        jacobian = self.derivation.jacobian
         yield Heading("uR", "the Jacobian as a scale and a matrix")
         entry = jacobian.entry
         yield self._equation(entry.lhs, mul(jacobian.u.var, jacobian.R.var))
         yield self._equation(jacobian.u.var, jacobian.u.expr)
         yield self._equation(jacobian.R.var, jacobian.R.expr)
         yield self._by_case(jacobian.R.var, jacobian.R.expr)
-        yield Heading("Facts", "each proved for every size")
-        for fact in (*self.derivation.facts, *jacobian.facts):
-            yield self._fact(fact)
-        if jacobian.spectrum is not None:
-            yield from self._spectrum(jacobian.spectrum)
 
     def _spectrum(self, spectrum: Spectrum) -> Iterator[Block]:
         for eigenvalue in spectrum.eigenvalues:

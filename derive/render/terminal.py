@@ -37,19 +37,21 @@ def lines(blocks: tuple[Block, ...], *, width: int = 80, ascii: bool = False) ->
     width = max(width, 40)
     for number, block in enumerate(blocks):
         if isinstance(block, Heading):
-            yield from _heading(block, width, first=number == 0)
+            spaced = number > 0 and isinstance(blocks[number - 1], Equation)
+            yield from _heading(block, width, first=number == 0, spaced=spaced)
         elif isinstance(block, Words):
             yield from _paragraph(block, width, ascii)
         else:
             yield from _equation(block, width, ascii)
 
 
-def _heading(block: Heading, width: int, *, first: bool) -> Iterator[Line]:
+def _heading(block: Heading, width: int, *, first: bool, spaced: bool) -> Iterator[Line]:
     if first:
         yield (Span(block.title, "title"),)
         yield (Span(block.about, "about"),)
         return
-    yield ()
+    if not spaced:
+        yield ()
     line = [Span(block.title, "heading")]
     if block.about and columns(block.title) + columns(block.about) + 2 <= width:
         line.append(Span(f": {block.about}", "about"))

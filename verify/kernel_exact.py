@@ -1,0 +1,372 @@
+"""The generated kernel's own arithmetic, run on exact numbers.
+
+A generated module computes in its cores (``_forward``, ``_backward``, …) in the type ``_WIDE``, and
+writes no floating-point literal.  A private copy of it with ``_WIDE = object`` therefore computes
+on rationals, or on integers modulo p, and its results must *equal* the values and derivatives of a
+reference (:mod:`verify.references` on dual numbers, :mod:`verify.exact`).  What runs is the text
+that is shipped, loops over blocks included; ``_BLOCK`` is small here, so that there are several.
+
+**The mean in two parts.**  A kernel may hold μ as mean + mean_rest, where the mean is rounded.
+Exact numbers are not, so the rest would be zero, and missed by nobody.  Therefore the first sum, Σx,
+is also made wrong by an arbitrary amount, as if by rounding: the rest must make up for whatever it
+is, and every result must still be equal.
+
+Such equalities hold at sampled sizes m and points: they are *exact*, not *proved*.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from random import Random
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codegen.names import CENTRE, CODE_NAMES, REST, code_name
+from codegen.passes import mean_of_data
+from derive.expr import SumOver, Var, adjoint, tangent
+from derive.layer import Layer
+from verify.exact import Counterexample, Outcome, Point, draw
+from verify.fields import FIELDS, Field, NotASquare, Scalar
+from verify.loading import load
+from verify.references import Reference, extents
+
+Array = NDArray[Any]  # of objects: Number in what kernels see, bare scalars in what is expected
+
+BLOCK = 5  # elements of a block: two rows or so, and often fewer in the last one
+MEAN, MEAN_REST = CODE_NAMES[CENTRE], CODE_NAMES[REST]
+
+
+def _binary(operation: Callable[[Scalar, Scalar], Scalar]) -> Callable[[Number, object], Number]:
+    def method(self: Number, other: object) -> Number:
+        if isinstance(other, Number):
+            return Number(operation(self.value, other.value), self.over)
+        if isinstance(other, int):
+            return Number(operation(self.value, other), self.over)
+        return NotImplemented
+
+    return method
+
+
+class Number:
+    """An element of an exact field as NumPy's object arrays handle it: + - * / ** and sqrt().
+
+    Whole numbers are constants.  A float is a TypeError: it would make floats of all that it meets.
+    """
+
+    __slots__ = ("over", "value")
+
+    def __init__(self, value: Scalar, over: Field) -> None:
+        self.value, self.over = value, over
+
+    __add__ = _binary(lambda a, b: a + b)
+    __sub__ = _binary(lambda a, b: a - b)
+    __mul__ = _binary(lambda a, b: a * b)
+    __truediv__ = _binary(lambda a, b: a / b)
+    __radd__ = _binary(lambda a, b: b + a)
+    __rsub__ = _binary(lambda a, b: b - a)
+    __rmul__ = _binary(lambda a, b: b * a)
+    __rtruediv__ = _binary(lambda a, b: b / a)
+
+    def __neg__(self) -> Number:
+        return Number(-self.value, self.over)
+
+    def __pow__(self, exponent: int) -> Number:
+        return Number(self.value**exponent, self.over)
+
+    def sqrt(self) -> Number:
+        """What np.sqrt asks of an object; NotASquare outside the field."""
+        return Number(self.over.sqrt(self.value), self.over)
+
+    def exp(self) -> Number:
+        """What np.exp asks of an object: the field's formal exponential."""
+        return Number(self.over.exp(self.value), self.over)
+
+
+# --- Points and what is true there ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """How the m rows of each channel lie in an array: their shape, and where the channels go."""
+
+    rows: tuple[int, ...]
+    axis: int
+
+    def lay(self, table: Array) -> Array:
+        """[n, c] in the shape of x, [c] in the shape that broadcasts against it."""
+        rows = self.rows if table.ndim == 2 else tuple(1 for _ in self.rows)
+        return np.moveaxis(table.reshape(*rows, table.shape[-1]), -1, self.axis)
+
+
+def arrangements(m: int) -> tuple[Arrangement, ...]:
+    """(m, C), (N, C, H) and (N, H, C) with NH = m, and (C, m)."""
+    height = next((k for k in range(2, m) if m % k == 0), 1)
+    image = (m // height, height)
+    return Arrangement((m,), 1), Arrangement(image, 1), Arrangement(image, -1), Arrangement((m,), 0)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One point in one arrangement.
+
+    ``given`` are the arguments of the cores by name, but for what other cores return; ``due`` are
+    the results by claim; ``error`` is what the first sum is made wrong by.
+    """
+
+    axis: int
+    given: Mapping[str, Any]
+    due: Mapping[str, Array]
+    error: Array
+
+
+@dataclass(frozen=True)
+class Sample:
+    """All cases over one field; ``skipped`` says why there are none."""
+
+    field: str
+    cases: tuple[Case, ...]
+    skipped: str = ""
+
+
+def prepare(
+    layer: Layer, reference: Reference, *, sizes: Iterable[int] = range(2, 13), seed: int = 0
+) -> tuple[Sample, ...]:
+    """What any number of kernels of one layer can be compared with, over each field.
+
+    ``sizes`` are values of m, all at least 1.  Raises InputError if the reference does not report a
+    statistic of the layer.
+    """
+    sizes = list(sizes)
+    samples = []
+    for over in FIELDS:
+        rng = Random(f"kernel {layer.name} {over.name} {seed}")
+        try:
+            points = [draw(layer, reference, over, m, rng) for m in sizes]
+        except NotASquare as reason:
+            samples.append(Sample(over.name, (), str(reason)))
+        else:
+            cases = tuple(case for point in points for case in _cases(point, rng))
+            samples.append(Sample(over.name, cases))
+    return tuple(samples)
+
+
+def _due(layer: Layer) -> dict[str, Var]:
+    """Every result that a kernel has to compute, in the order of the contract, by claim."""
+    statistics = [definition.var for definition in layer if definition.expr.has(SumOver)]
+    gradients = [adjoint(var) for var in layer.inputs]
+    by_core = {
+        "forward": [layer.output, *statistics],
+        "backward": gradients,
+        "backward_staged": gradients,
+        "jvp": [tangent(layer.output)],
+    }
+    return {f"{core}: {var.label}": var for core, made in by_core.items() for var in made}
+
+
+def _claims(layer: Layer) -> list[str]:
+    return [*_due(layer), "jacobian: uR"]
+
+
+def _cases(point: Point, rng: Random) -> Iterator[Case]:
+    """One case for each arrangement; arrays are read-only, as several kernels may see them."""
+    layer, over = point.layer, point.over
+    wrap = np.frompyfunc(lambda value: Number(value, over), 1, 1)
+    given = (*layer.inputs, adjoint(layer.output), *(tangent(var) for var in layer.inputs))
+    tables = {code_name(var): wrap(_table(point, var)) for var in given}
+    scalars = {code_name(var): Number(point.given[var.label][()], over) for var in layer.parameters}
+    due = {claim: _table(point, var) for claim, var in _due(layer).items()}
+    rows, channels = tables[code_name(layer.data)].shape
+    jacobian = _jacobian(point, rows, channels)
+    errors = wrap(np.array([over.random(rng) for _ in range(channels)], object))
+    for arrangement in arrangements(rows):
+        arrays = {name: arrangement.lay(table) for name, table in tables.items()}
+        for array in arrays.values():
+            array.flags.writeable = False
+        yield Case(
+            arrangement.axis,
+            {**arrays, **scalars, "m": rows},
+            {**{c: arrangement.lay(t) for c, t in due.items()}, "jacobian: uR": jacobian},
+            arrangement.lay(errors),
+        )
+
+
+def _table(point: Point, var: Var) -> Array:
+    """All entries of a value, an adjoint or a tangent."""
+    entries = point.entries(var)
+    table = np.empty([len(positions) for positions in extents(entries)], object)
+    for index, value in entries.items():
+        table[index] = value
+    return table
+
+
+def _jacobian(point: Point, rows: int, channels: int) -> Array:
+    """dy[i, c]/dx[j, c] as [c, i, j]."""
+    x, y = point.layer.data.label, point.layer.output.label
+    table = np.empty((channels, rows, rows), object)
+    for c, i, j in np.ndindex(table.shape):
+        table[c, i, j] = point.duals.derivative(point.column(x, (j, c))[y][i, c])
+    return table
+
+
+# --- Running a kernel -----------------------------------------------------------------------------
+
+
+def check(
+    source: str,
+    layer: Layer,
+    reference: Reference,
+    *,
+    sizes: Iterable[int] = range(2, 13),
+    seed: int = 0,
+) -> list[Outcome]:
+    """Run a generated module's cores on exact numbers and compare every result with the reference.
+
+    One outcome for each field and result ("backward: dx"); what raises has failed.
+    :func:`verify.exact.confirmed` says whether they suffice: it refuses where nothing was compared.
+    Raises what the source raises on being loaded, and InputError as :func:`prepare` does.
+    """
+    return compare(source, layer, prepare(layer, reference, sizes=sizes, seed=seed))
+
+
+def compare(source: str, layer: Layer, samples: Iterable[Sample]) -> list[Outcome]:
+    """:func:`check` at points that are already prepared."""
+    kernel = _Kernel(load(source, f"exact {layer.name}"), layer)
+    outcomes = []
+    for sample in samples:
+        counts = dict.fromkeys(_claims(layer), 0)
+        misses: dict[str, list[Counterexample]] = {claim: [] for claim in counts}
+        for case in sample.cases:
+            for claim, got in kernel.run(case):
+                count, missed = _differences(got, case.due[claim])
+                counts[claim] += count
+                misses[claim] += missed
+        for claim, count in counts.items():
+            missed = misses[claim]
+            first = missed[0] if missed else None
+            outcomes.append(Outcome(claim, sample.field, count, len(missed), first, sample.skipped))
+    return outcomes
+
+
+class _Kernel:
+    """A private copy of a generated module that computes on objects."""
+
+    def __init__(self, module: ModuleType, layer: Layer) -> None:
+        vars(module).update(_WIDE=object, _BLOCK=BLOCK)
+        self.module, self.layer = module, layer
+        other = {code_name(var) for var in layer.inputs} | {"axis"}
+        self.kept = [name for name in module.Cache._fields if name not in other]
+
+    def run(self, case: Case) -> Iterator[tuple[str, Array | str]]:
+        """Every result by claim, some of them twice; a message in the place of one that failed."""
+        given = dict(case.given)
+        stages: list[tuple[str, Callable[[Case, dict[str, Any]], tuple[Array, ...]]]] = [
+            ("forward", self._forward),
+            ("forward", self._forward_with_error),
+            ("backward", self._backward),
+            ("backward_staged", self._backward_staged),
+            ("jvp", self._jvp),
+            ("jacobian", self._jacobian),
+        ]
+        for core, stage in stages:
+            claims = [claim for claim in case.due if claim.startswith(f"{core}: ")]
+            try:
+                yield from list(zip(claims, stage(case, given), strict=True))
+            except Exception as error:  # a damaged kernel may raise anything
+                message = f"raised {type(error).__name__}: {error}"
+                yield from ((claim, message) for claim in claims)
+
+    def _call(self, core: str, given: Mapping[str, Any]) -> Any:
+        function = getattr(self.module, core)
+        return function(**{name: given[name] for name in inspect.signature(function).parameters})
+
+    def _made(self, var: Var, given: dict[str, Any]) -> Array:
+        """An array for a core to write a result of x's shape into."""
+        made = np.empty(given[code_name(self.layer.data)].shape, object)
+        given[code_name(var)] = made
+        return made
+
+    def _forward(self, case: Case, given: dict[str, Any]) -> tuple[Array, ...]:
+        given["layout"] = self.module._layout(given[code_name(self.layer.data)], case.axis)
+        y = self._made(self.layer.output, given)
+        given |= dict(zip(self.kept, self._call("_forward", given), strict=True))
+        return y, *self._statistics(given)
+
+    def _forward_with_error(self, case: Case, given: dict[str, Any]) -> tuple[Array, ...]:
+        """Leaves the parts of the mean to the other cores as they come out here."""
+        wrong = _FirstSumWrong(given["layout"], case.error if MEAN_REST in self.kept else 0)
+        y = self._made(self.layer.output, given)
+        values = self._call("_forward", {**given, "layout": wrong})
+        given |= dict(zip(self.kept, values, strict=True))
+        if MEAN_REST in self.kept:
+            whole = {MEAN: given[MEAN] + given[MEAN_REST]}
+            return y, *self._statistics({**given, **whole})
+        return y, *self._statistics(given)
+
+    def _statistics(self, kept: Mapping[str, Any]) -> tuple[Array, ...]:
+        mean = mean_of_data(self.layer)
+        statistics = [d.var for d in self.layer if d.expr.has(SumOver)]
+        centre = mean.var if mean and MEAN in self.kept else None
+        return tuple(kept[MEAN if var == centre else code_name(var)] for var in statistics)
+
+    def _backward(self, _: Case, given: dict[str, Any]) -> tuple[Array, ...]:
+        dx = self._made(adjoint(self.layer.data), given)
+        return dx, *self._call("_backward", given)
+
+    def _backward_staged(self, _: Case, given: dict[str, Any]) -> tuple[Array, ...]:
+        return tuple(self._call("_backward_staged", given))
+
+    def _jvp(self, _: Case, given: dict[str, Any]) -> tuple[Array, ...]:
+        y_dot = self._made(tangent(self.layer.output), given)
+        return y_dot, *self._call("_jvp", given)
+
+    def _jacobian(self, case: Case, given: dict[str, Any]) -> tuple[Array, ...]:
+        """[c, i, j]: the matrix of each channel from that channel's numbers alone."""
+
+        def column(value: Any, channel: int) -> Any:
+            if not isinstance(value, np.ndarray):
+                return value
+            flat = np.moveaxis(value, case.axis, 0)[channel].reshape(-1)
+            return flat if value.shape == shape else flat[0]
+
+        shape = given[code_name(self.layer.data)].shape
+        channels = range(shape[case.axis])
+        columns = [{name: column(v, c) for name, v in given.items()} for c in channels]
+        return (np.stack([self._call("_jacobian", one) for one in columns]),)
+
+
+class _FirstSumWrong:
+    """A layout whose first sum is off by ``error``."""
+
+    def __init__(self, layout: Any, error: Any) -> None:
+        self._layout, self._error = layout, error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._layout, name)
+
+    def total(self, block: Array) -> Array:
+        total: Array = self._layout.total(block) + self._error
+        self._error = 0
+        return total
+
+
+def _differences(got: Array | str, due: Array) -> tuple[int, list[Counterexample]]:
+    """How many elements were compared, and those that differ."""
+    sizes = tuple((f"axis {k}", n) for k, n in enumerate(due.shape))
+    if isinstance(got, str):
+        return 1, [Counterexample(sizes, (), "a result", got)]
+    if got.shape != due.shape:
+        return 1, [Counterexample(sizes, (), f"shape {due.shape}", f"shape {got.shape}")]
+    missed = []
+    for at in np.ndindex(due.shape):
+        entry: Any = got[at]
+        value = entry.value if isinstance(entry, Number) else entry
+        # A float is no exact result, though 0.5 == Fraction(1, 2).
+        if not (isinstance(entry, Number | int) and value == due[at]):
+            index = tuple((f"axis {k}", position) for k, position in enumerate(at))
+            missed.append(Counterexample(sizes, index, str(due[at]), str(value)))
+    return due.size, missed
