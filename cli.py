@@ -14,14 +14,13 @@ import click
 import rich_click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from rich.console import Console
 
     from derive.derivation import Derivation
     from derive.layer import Layer
     from derive.render.document import Block
-    from verify.report import Result
 
 VERSION = "0.1.0"
 STYLES = {
@@ -337,59 +336,11 @@ def _verify(
             + "\n"
         )
     else:
-        _table(results)
+        from verify.table import show
+
+        show(results, _console(), symbols=not _ascii())
     if any(result.status == "FAIL" for result in results):
         sys.exit(1)
-
-
-def _table(results: Iterable[Result]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    results = list(results)
-    console = _console()
-    symbols = not _ascii()
-    table = Table(box=None, pad_edge=False)
-    table.add_column("guarantee")
-    table.add_column("target", no_wrap=True)
-    for column in ("cases", "worst", "limit"):
-        table.add_column(column, justify="right")
-    table.add_column("result")
-    previous = ""
-    for result in results:
-        target = result.name.replace("dl/d", "∂ℓ/∂") if symbols else result.name
-        style = {"pass": "green", "FAIL": "bold red", "skipped": "yellow"}[result.status]
-        table.add_row(
-            result.group if result.group != previous else "",
-            target,
-            f"{result.cases:,}",
-            "" if result.worst is None else f"{result.worst:.2f} {result.unit}",
-            "" if result.limit is None else f"{result.limit:.0f} {result.unit}",
-            Text(result.status, style),
-        )
-        previous = result.group
-    console.print(table)
-    for result in results:
-        if result.status != "pass":
-            console.print(
-                f"{result.status}: {result.group} {result.name}: {result.detail}", soft_wrap=True
-            )
-    console.print()
-    console.print(_summary(results), soft_wrap=True)
-
-
-def _summary(results: list[Result]) -> str:
-    counts = {
-        group: sum(r.cases for r in results if r.group == group)
-        for group in ("proved", "exact", "checked")
-    }
-    failed = sum(result.status == "FAIL" for result in results)
-    skipped = sum(result.status == "skipped" for result in results)
-    verdict = "all passed" if not failed else f"{failed} FAILED"
-    return (
-        f"proved {counts['proved']:,}, exact {counts['exact']:,}, checked "
-        f"{counts['checked']:,}: {verdict}" + (f", {skipped} skipped" if skipped else "")
-    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -18,7 +18,17 @@ from dataclasses import dataclass, field
 
 from sympy import Expr, Function, Pow
 
-from derive.expr import Axis, Definition, SumOver, Var, free_axes, rebuild, sorted_axes
+from derive.expr import (
+    Axis,
+    Definition,
+    SumOver,
+    Var,
+    canonical,
+    free_axes,
+    rebuild,
+    rename,
+    sorted_axes,
+)
 
 
 class NotNormalError(ValueError):
@@ -78,31 +88,12 @@ class Chart:
 def match(pattern: SumOver, total: SumOver) -> dict[Axis, Axis] | None:
     """The renaming of free axes that turns one sum into the other, or None.
 
-    Both must be sums of a product of Vars, as the normal form makes them.
+    Both in SymPy's order and with the lowest free bound indices, as the normal form makes them.
     """
-    ours, theirs = factors(pattern.body), factors(total.body)
-    if [(v.label, k) for v, k in ours] != [(v.label, k) for v, k in theirs]:
-        return None
-    renaming: dict[Axis, Axis] = {}
-    for (left, _), (right, _) in zip(ours, theirs, strict=True):
-        for old, new in zip(left.axes, right.axes, strict=True):
-            if renaming.setdefault(old, new) != new:
-                return None
-    bound = {renaming[axis] for axis in pattern.axes}
-    if bound != set(total.axes) or len(set(renaming.values())) != len(renaming):
-        return None
-    return {old: new for old, new in renaming.items() if old not in pattern.axes}
-
-
-def factors(product: Expr) -> list[tuple[Var, Expr]]:
-    """The Vars of a product with their exponents, or [] if there is anything else in it."""
-    parts = []
-    for factor in product.args if product.is_Mul else (product,):
-        base, exponent = factor.as_base_exp()
-        if not isinstance(base, Var):
-            return []
-        parts.append((base, exponent))
-    return sorted(parts, key=lambda part: (part[0].name, part[1]))
+    renaming = {
+        old: new for old in axes_of(pattern) for new in axes_of(total) if old.base == new.base
+    }
+    return renaming if canonical(rename(pattern, renaming)) == total else None
 
 
 def axes_of(expr: Expr) -> tuple[Axis, ...]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from sympy import Expr, Function, Pow, preorder_traversal
 
 from derive.chart import Chart, Identity, NotNormalError, Root, axes_of
-from derive.expr import Definition, SumOver, Var, add, mul
+from derive.expr import Definition, SumOver, Var, add, free_axes, mul
 from derive.layer import Layer
 from derive.normal_form import NormalForm
 from derive.polynomial import Monomial, Poly, power_of
@@ -115,22 +115,29 @@ def _solve(
 
 
 def _with_identity(chart: Chart, definition: Definition) -> Chart:
-    """What the definition of a statistic says in the new coordinates: one sum, solved for."""
+    """What the definition of a statistic says in the new coordinates: A·Σ + B = 0, solved for Σ."""
     normal_form = NormalForm(chart)
     poly = normal_form.poly(definition.expr - definition.var)
-    sums = [
-        (powers, generator)
-        for powers in poly
-        for generator, power in powers
-        if isinstance(generator, SumOver) and power == 1
-    ]
+    sums = {g for powers in poly for g, _ in powers if g.has(SumOver)}
     if len(sums) != 1:
         return chart
-    powers, total = sums[0]
-    unit = tuple(item for item in powers if item[0] != total)
-    rest: Poly = {p: c for p, c in poly.items() if p != powers}
-    value = mul(
-        -1, normal_form.expr(rest), normal_form.expr({power_of(unit, -1): 1 / poly[powers]})
-    )
-    value = normal_form.expr(normal_form.poly(value))
+    (total,) = sums
+    factor: Poly = {}
+    rest: Poly = {}
+    for powers, coefficient in poly.items():
+        others = tuple(item for item in powers if item[0] != total)
+        power = dict(powers).get(total, 0)
+        if power == 0:
+            rest[others] = -coefficient
+        elif power == 1:
+            factor[others] = coefficient
+        else:
+            return chart
+    try:
+        solved = mul(normal_form.expr(rest), Pow(normal_form.expr(factor), -1))
+        value = normal_form.expr(normal_form.poly(solved))
+    except NotNormalError:
+        return chart
+    if not isinstance(total, SumOver) or not free_axes(value) <= free_axes(total):
+        return chart
     return replace(chart, identities=(*chart.identities, Identity(total, value, definition.var)))

@@ -166,9 +166,12 @@ def partial(expr: Expr, var: Var) -> Expr:
         return mul(1)
     if var not in expr.free_symbols:
         return mul(0)
-    stand_ins = [Dummy(f"a{k}", positive=True) for k in range(len(expr.args))]
-    node = expr.func(*stand_ins) if not expr.is_Pow else expr.func(stand_ins[0], expr.exp)
-    arguments = dict(zip(stand_ins, expr.args, strict=True))
+    # Numbers stay (the exponent of a power), and nothing is assumed about the rest (d|a| = sign a).
+    arguments = {
+        Dummy(f"a{k}", real=True): arg for k, arg in enumerate(expr.args) if not arg.is_Number
+    }
+    stand_ins = iter(arguments)
+    node = expr.func(*(arg if arg.is_Number else next(stand_ins) for arg in expr.args))
     terms = []
     for stand_in, argument in arguments.items():
         inner = partial(argument, var)

@@ -121,6 +121,8 @@ class SumOver(Expr):
 
     def __new__(cls, body: Expr | int, *axes: Axis) -> Any:
         body = sympify(body, strict=True)
+        if len(set(axes)) < len(axes):
+            raise ValueError(f"a sum binds each index once, not {', '.join(a.name for a in axes)}")
         if not axes or body.is_zero:
             return body
         return Expr.__new__(cls, body, *sorted(axes, key=lambda axis: axis.name))
@@ -149,7 +151,7 @@ class Delta(Expr):
     is_commutative = True
 
     def __new__(cls, first: Axis, second: Axis) -> Any:
-        if first.base != second.base:
+        if (first.base, first.size) != (second.base, second.size):
             raise ValueError(f"δ needs two indices over one range, not {first} and {second}")
         if first == second:
             return Integer(1)
@@ -243,6 +245,13 @@ def rebuild(expr: Expr, args: Iterable[Expr]) -> Expr:
     if isinstance(expr, Add):
         return add(*args)
     return expr.func(*args)
+
+
+def canonical(expr: Expr) -> Expr:
+    """The expression in SymPy's own order, to tell a change from a rearrangement."""
+    if isinstance(expr, Delta) or not expr.args:
+        return expr
+    return expr.func(*(canonical(arg) for arg in expr.args))
 
 
 # --- Indices and substitution --------------------------------------------------------------------

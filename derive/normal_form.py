@@ -15,21 +15,29 @@ from collections.abc import Mapping
 from math import isqrt
 from typing import Any
 
-from sympy import QQ, Add, Expr, Function, Mul, Pow
+from sympy import QQ, Add, Expr, Function, Integer, Mul, Pow, exp
 from sympy.polys.fields import FracField
 
 from derive.chart import Chart, Identity, NotNormalError, match
-from derive.expr import Axis, Definition, Delta, SumOver, Var, add, free_axes, mul, rename
+from derive.denominators import Denominators
+from derive.expr import (
+    Axis,
+    Definition,
+    Delta,
+    SumOver,
+    Var,
+    add,
+    canonical,
+    free_axes,
+    mul,
+    rename,
+)
 from derive.polynomial import (
     ONE,
     Coefficient,
     Monomial,
     Poly,
-    join,
-    monomial,
-    name_of,
     plus,
-    power_of,
     scale,
     times,
 )
@@ -49,7 +57,7 @@ class NormalForm:
         self.field: Any = FracField(chart.constants, QQ)
         self._constants = dict(zip(chart.constants, self.field.gens, strict=True))
         self._cache: dict[Expr, tuple[Poly, tuple[Identity, ...]]] = {}
-        self._inverses: dict[Expr, tuple[Expr, int, Coefficient]] = {}
+        self._denominators = Denominators(self.field, chart.roots)
 
     def knowing(self, known: Mapping[str, Definition]) -> NormalForm:
         """The same chart with more definitions to unfold."""
@@ -81,7 +89,7 @@ class NormalForm:
         """The normal form of an expression."""
         if expr not in self._cache:
             outer, self.cited = self.cited, []
-            result = self._reduce(self._align(self._convert(expr)))
+            result = self._denominators.reduce(self._align(self._convert(expr)))
             self._check(result)
             self._cache[expr] = result, tuple(self.cited)
             self.cited = outer
@@ -126,7 +134,21 @@ class NormalForm:
         argument = expr.args[0]
         if isinstance(argument, Var) and (type(expr), argument.label) in self.chart.aliases:
             return self.poly(self.chart.aliases[type(expr), argument.label].at(*argument.axes))
+        if isinstance(expr, exp):
+            return self._exponential(self.poly(argument))
         return self._generator(expr.func(self.expr(self.poly(argument))))
+
+    def _exponential(self, exponent: Poly) -> Poly:
+        """exp(2a − b) = exp(a)² exp(b)⁻¹: SymPy writes powers of exp inside it."""
+        product = self._constant(self.field.one)
+        for powers, coefficient in exponent.items():
+            number = coefficient.as_expr()
+            count = int(number) if number.is_Integer and powers else 1
+            term = self.expr({powers: coefficient / count})
+            known = self.chart.aliases.get((exp, term.label)) if isinstance(term, Var) else None
+            factor = self.poly(known.at(*term.axes)) if known else self._generator(exp(term))
+            product = times(product, self._power(factor, Integer(count)))
+        return product
 
     # --- Powers ----------------------------------------------------------------------------------
 
@@ -140,11 +162,15 @@ class NormalForm:
             return product
         if not base:
             raise NotNormalError("division by an expression that is identically zero")
+        if any(isinstance(generator, Delta) for powers in base for generator, _ in powers):
+            raise NotNormalError(f"the power {exponent} of {self.expr(base)}, which may be 0")
         if len(base) == 1:
             ((powers, coefficient),) = base.items()
             return {self._root(powers, exponent): self._coefficient_power(coefficient, exponent)}
         if exponent.is_Integer:
-            inverse = self._inverse(base)
+            inverse = self._denominators.inverse(base)
+            if inverse is None:
+                raise NotNormalError(f"division by {self.expr(base)}")
             return self._power(inverse, -exponent)
         raise NotNormalError(f"a root of {self.expr(base)}, which the chart has no generator for")
 
@@ -168,69 +194,22 @@ class NormalForm:
                 return self.field(QQ(top, bottom)) ** p
         raise NotNormalError(f"the root of {number} is not rational")
 
-    def _inverse(self, base: Poly) -> Poly:
-        """1/(a + b) for two terms whose ratio is a power of one generator u.
-
-        With t = 1/(u^-j + k), partial fractions t·u^-j = 1 - kt and t·u^j = (u^j - t)/k keep
-        products of t and u in normal form; :meth:`_reduce` applies them.
-        """
-        if len(base) == 2:
-            (first, a), (second, b) = sorted(
-                base.items(), key=lambda item: [name_of(g) for g, _ in item[0]]
-            )
-            ratio = join(first, power_of(second, -1))
-            if len(ratio) == 1:
-                ((u, j),) = ratio
-                if j > 0:
-                    (first, a), (second, b), j = (second, b), (first, a), -j
-                constant = b / a
-                meaning = add(Pow(u, j), constant.as_expr())
-                t = Var(f"1/({meaning})", *sorted(free_axes(u), key=name_of))
-                self._inverses[t] = (u, -j, constant)
-                return {join(((t, 1),), power_of(second, -1)): 1 / a}
-        raise NotNormalError(f"division by {self.expr(base)}")
-
-    def _reduce(self, poly: Poly) -> Poly:
-        """Partial fractions for the generators that :meth:`_inverse` made."""
-        if not self._inverses:
-            return poly
-        for powers, coefficient in poly.items():
-            exponents = dict(powers)
-            for t, _ in powers:
-                if t not in self._inverses:
-                    continue
-                u, j, k = self._inverses[t]
-                b, e = exponents[t], exponents.get(u, 0)
-                rest = {p: c for p, c in poly.items() if p != powers}
-                if b < 0:
-                    change = {((t, 1),): k, join(((t, 1),), ((u, -j),)): self.field.one}
-                elif e < 0:
-                    change = {((u, j),): self.field.one, monomial({t: 1, u: j}): -k}
-                elif e >= j:
-                    change = {((t, -1),): 1 / k, ((u, -j),): -1 / k}
-                else:
-                    continue
-                return self._reduce(plus(rest, times({powers: coefficient}, change)))
-        return poly
-
     # --- Sums and deltas -------------------------------------------------------------------------
 
     def _align(self, poly: Poly) -> Poly:
         """δᵢⱼ f(j) = δᵢⱼ f(i), and δᵢⱼ² = δᵢⱼ."""
-        total: Poly = {}
-        for powers, coefficient in poly.items():
-            term: Poly = {powers: coefficient}
-            for delta, _ in powers:
-                if isinstance(delta, Delta):
-                    keep, drop = delta.indices
-                    rest = [(g, p) for g, p in powers if g != delta]
-                    term = self._renamed(rest, {drop: keep}, coefficient)
-                    term = times(term, self._generator(delta))
-                    if any(drop in free_axes(g) for g, _ in rest):
-                        term = self._align(term)
-                    break
-            total = plus(total, term)
-        return total
+        return plus(*(self._aligned(powers, value) for powers, value in poly.items()))
+
+    def _aligned(self, powers: Monomial, coefficient: Coefficient) -> Poly:
+        for delta, power in powers:
+            if not isinstance(delta, Delta):
+                continue
+            keep, drop = delta.indices
+            rest = [(g, p) for g, p in powers if g != delta]
+            if power > 1 or any(drop in free_axes(g) for g, _ in rest):
+                moved = self._renamed(rest, {drop: keep}, coefficient)
+                return self._align(times(moved, self._generator(delta)))
+        return {powers: coefficient}
 
     def _renamed(
         self, powers: list[tuple[Expr, int]], indices: Mapping[Axis, Axis], coefficient: Coefficient
@@ -283,10 +262,7 @@ class NormalForm:
                     used.add(new)
                 axes += tuple(fresh.values())
                 body = rename(generator.body, fresh)
-                parts.extend(
-                    (base, int(exponent))
-                    for base, exponent in (factor.as_base_exp() for factor in Mul.make_args(body))
-                )
+                parts.extend(_powers(body))
         return parts, axes
 
     def _eliminate(self, poly: Poly, axes: tuple[Axis, ...]) -> Poly:
@@ -295,20 +271,28 @@ class NormalForm:
         The order is fixed by the term itself: the axis that entangles the fewest others goes first
         (Σₙ꜀ γ꜀gₙ꜀ = Σ꜀ γ꜀ Σₙ gₙ꜀), then those that the identities speak of.
         """
-        if not axes:
-            return poly
         total: Poly = {}
-        for powers, coefficient in poly.items():
-            axis = min(axes, key=lambda axis: self._elimination_key(axis, powers, axes))
-            inside = [(g, p) for g, p in powers if axis in free_axes(g)]
-            outside = tuple((g, p) for g, p in powers if axis not in free_axes(g))
-            term: Poly = {outside: coefficient}
-            if inside:
-                term = times(term, self._atom(inside, axis))
-            else:
-                term = scale(term, self._constants[axis.size])
-            total = plus(total, self._eliminate(term, tuple(a for a in axes if a != axis)))
+        for powers, coefficient in self._denominators.reduce(poly).items():
+            order = sorted(axes, key=lambda axis: self._elimination_key(axis, powers, axes))
+            term: Poly = {powers: coefficient}
+            for axis in order:
+                term = self._denominators.reduce(
+                    plus(*(self._over(axis, *item) for item in term.items()))
+                )
+            total = plus(total, term)
         return total
+
+    def _over(self, axis: Axis, powers: Monomial, coefficient: Coefficient) -> Poly:
+        inside = [(g, p) for g, p in powers if axis in free_axes(g)]
+        term: Poly = {tuple(item for item in powers if item not in inside): coefficient}
+        if inside:
+            return times(term, self._atom(inside, axis))
+        return scale(term, self._size(axis))
+
+    def _size(self, axis: Axis) -> Coefficient:
+        if axis.size not in self._constants:
+            raise NotNormalError(f"the size {axis.size} of {axis} is not among the constants")
+        return self._constants[axis.size]
 
     def _elimination_key(
         self, axis: Axis, powers: Monomial, axes: tuple[Axis, ...]
@@ -326,7 +310,7 @@ class NormalForm:
         while bound in free:
             bound = bound.prime()
         moved = {axis: bound} if axis != bound else {}
-        body: Expr = Mul(*(Pow(rename(g, moved), p) for g, p in parts))
+        body: Expr = Mul(*(Pow(canonical(rename(g, moved)), p) for g, p in parts))
         total: SumOver = SumOver(body, bound)
         for identity in self.chart.identities:
             renaming = match(identity.total, total)
@@ -337,13 +321,29 @@ class NormalForm:
         return self._generator(total)
 
     def _check(self, poly: Poly) -> None:
-        """No eliminated quantity, no SymPy power and no sum of a sum of terms may be left."""
+        """Whole powers of generators only, inside sums too, and nothing that was eliminated."""
         for powers in poly:
             for generator, power in powers:
-                body = generator.body if isinstance(generator, SumOver) else generator
-                if isinstance(body, Add) or (body is generator and isinstance(body, Pow | Mul)):
-                    raise NotNormalError(f"{generator} is not a generator")
-                if isinstance(generator, Var) and generator.label in self.chart.eliminated:
-                    raise NotNormalError(f"{generator} should have been eliminated")
-                if not isinstance(power, int):
-                    raise NotNormalError(f"the power {power} of {generator} is not whole")
+                self._check_generator(generator, power)
+
+    def _check_generator(self, generator: Expr, power: Expr | int) -> None:
+        if not isinstance(power, int):
+            raise NotNormalError(f"the power {power} of {generator} is not whole")
+        if isinstance(generator, SumOver):
+            for factor, exponent in _powers(generator.body):
+                self._check_generator(factor, exponent)
+        elif isinstance(generator, Add):
+            if generator not in self._denominators or power > 0:
+                raise NotNormalError(f"{generator} is not a generator")
+        elif not isinstance(generator, Var | Delta | Function):
+            raise NotNormalError(f"{generator} is not a generator")
+        if isinstance(generator, Var) and generator.label in self.chart.eliminated:
+            raise NotNormalError(f"{generator} should have been eliminated")
+
+
+def _powers(product: Expr) -> list[tuple[Expr, int]]:
+    """The factors of a product with their powers; SymPy's as_base_exp would take exp apart."""
+    return [
+        (factor.base, int(factor.exp)) if factor.is_Pow and factor.exp.is_Integer else (factor, 1)
+        for factor in Mul.make_args(product)
+    ]

@@ -18,6 +18,7 @@ from derive.expr import (
     SumOver,
     Var,
     add,
+    canonical,
     free_axes,
     mul,
     rebuild,
@@ -115,8 +116,9 @@ def _contract(expr: Expr, _: Context) -> Proposal | None:
     found: list[Expr] = []
 
     def visit(total: SumOver) -> Expr:
+        before = len(found)
         terms = [_contracted(term, total, found) for term in Add.make_args(_expanded(total.body))]
-        return add(*terms) if found else total
+        return add(*terms) if len(found) > before else total
 
     after = _map_sums(expr, visit)
     return (after, Reason("{} leaves one term of the sum", (found[0],))) if found else None
@@ -204,7 +206,7 @@ def close(expr: Expr, context: Context) -> tuple[Step, ...]:
     if (
         closed
         and _size(closed[-1].after) <= _size(expr)
-        and _sorted(closed[-1].after) != _sorted(expr)
+        and canonical(closed[-1].after) != canonical(expr)
     ):
         return reduced + closed
     return reduced
@@ -216,10 +218,3 @@ def _size(expr: Expr) -> int:
         return 0 if expr in (1, -1) else 1
     args = (expr.body,) if isinstance(expr, SumOver) else expr.args
     return sum(_size(arg) for arg in args)
-
-
-def _sorted(expr: Expr) -> Expr:
-    """The expression in SymPy's own order, to tell a change from a rearrangement."""
-    if isinstance(expr, Delta) or not expr.args:
-        return expr
-    return expr.func(*(_sorted(arg) for arg in expr.args))

@@ -7,7 +7,7 @@ own.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import cast, final
 
 from sympy import Expr
 
@@ -65,6 +65,11 @@ class Result:
     reason: Reason
     staging: tuple[Step, ...]
     closing: tuple[Step, ...]
+
+    @property
+    def entry(self) -> JacobianEntry | None:
+        """The left-hand side, if it is a Jacobian's entry."""
+        return cast(JacobianEntry, self.lhs) if not isinstance(self.lhs, Var) else None
 
     @property
     def steps(self) -> tuple[Step, ...]:

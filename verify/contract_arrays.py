@@ -92,12 +92,13 @@ def tangent_shapes(examiner: Examiner) -> None:
 
 
 def too_few_axes(examiner: Examiner) -> None:
-    """x of fewer than two dimensions is a ValueError"""
+    """x of fewer than two dimensions is a ValueError that names its shape"""
     for shape in ((), (1,), (5,)):
         for axis in (0, 1, -1):
             x = np.ones(shape, np.float32)
             what = f"x of shape {shape}, axis {axis}"
-            examiner.refuses(ValueError, what, examiner.kernel.forward, x, axis=axis)
+            forward = examiner.kernel.forward
+            examiner.refuses(ValueError, what, forward, x, axis=axis, mentions=(shape,))
 
 
 def axis_out_of_range(examiner: Examiner) -> None:

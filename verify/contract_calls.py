@@ -131,17 +131,20 @@ def absent_parameters(examiner: Examiner) -> None:
 
 
 def absent_tangents(examiner: Examiner) -> None:
-    """jvp's gamma_dot or beta_dot None means zero"""
+    """a tangent None in jvp means zero"""
     call = examiner.call(8, 3)
     _, cache = examiner.forward(call)
     for chosen in (("gamma_dot",), ("beta_dot",), ("gamma_dot", "beta_dot")):
         still = call.but(**dict.fromkeys(chosen))
         y_dot = examiner.kernel.jvp(still.x_dot, still.gamma_dot, still.beta_dot, cache)
         examiner.exact(still, {"y_dot": y_dot}, f"{' and '.join(chosen)} None")
+    still = call.but(x_dot=np.zeros_like(call.x))
+    y_dot = examiner.kernel.jvp(None, call.gamma_dot, call.beta_dot, cache)
+    examiner.exact(still, {"y_dot": y_dot}, "x_dot None")
 
 
 def cache_outlives_y(examiner: Examiner) -> None:
-    """the cache stays valid when y is overwritten, and when y was written over x"""
+    """the cache stays valid when y, gamma or beta is overwritten, or y was written over x"""
     for dtype in (np.float32, np.float64):
         call = examiner.call(8, 3, 2, dtype=dtype)
         expected = examiner.derivatives(call, examiner.forward(call)[1])
@@ -152,6 +155,11 @@ def cache_outlives_y(examiner: Examiner) -> None:
             if "overwritten" in what:
                 y[...] = np.nan
             examiner.same(examiner.derivatives(call, cache), expected, what)
+        for name in ("gamma", "beta"):
+            parameter = getattr(call, name).copy()
+            _, cache = examiner.forward(call.but(**{name: parameter}))
+            parameter[...] = np.nan
+            examiner.same(examiner.derivatives(call, cache), expected, f"{name} overwritten")
 
 
 def backward_repeats(examiner: Examiner) -> None:

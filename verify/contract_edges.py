@@ -93,6 +93,13 @@ def out_overlaps(examiner: Examiner) -> None:
     for outs in ((np.empty_like(dy), dy[1], vector), (np.empty_like(dy), vector, dy[1])):
         what = "backward with a parameter's out in dy"
         examiner.refuses(ValueError, what, backward, dy, cache, out=outs)
+    for argument in ("gamma", "beta"):
+        out = np.empty_like(call.x)
+        what = f"forward with {argument} in out"
+        within = call.but(**{argument: out[1]})
+        examiner.refuses(ValueError, what, examiner.forward, within, out=out)
+    what = "backward into x, which the cache holds"
+    examiner.refuses(ValueError, what, backward, call.dy, cache, out=call.x)
     shared = np.empty_like(dy)
     for outs in (
         (shared, shared[0], vector),
@@ -123,7 +130,7 @@ def _overlapping(array: Array) -> Iterator[tuple[str, Array, Array]]:
 
 
 def out_unfit(examiner: Examiner) -> None:
-    """out of another shape or read-only is a ValueError, of another dtype or type a TypeError"""
+    """out unfit in shape, strides or permission is a ValueError, in dtype or type a TypeError"""
     call = examiner.call(4, 3)
     _, cache = examiner.forward(call)
     backward = examiner.kernel.backward
@@ -151,6 +158,9 @@ def _unfit(*shape: int) -> Iterator[tuple[str, type[Exception], Any]]:
     locked.flags.writeable = False
     yield "that is read-only", ValueError, locked
     yield "that is a list", TypeError, np.empty(shape).tolist()
+    single = np.empty(1, np.float32)
+    spread = np.lib.stride_tricks.as_strided(single, shape, [0 for _ in shape])
+    yield "whose elements share memory", ValueError, spread
 
 
 # --- Sizes ----------------------------------------------------------------------------------------

@@ -7,9 +7,9 @@ reference (:mod:`verify.references` on dual numbers, :mod:`verify.exact`).  What
 that is shipped, loops over blocks included; ``_BLOCK`` is small here, so that there are several.
 
 **The mean in two parts.**  A kernel may hold μ as mean + mean_rest, where the mean is rounded.
-Exact numbers are not, so the rest would be zero, and missed by nobody.  Therefore the first sum, Σx,
-is also made wrong by an arbitrary amount, as if by rounding: the rest must make up for whatever it
-is, and every result must still be equal.
+Exact numbers are not, so the rest would be zero, and missed by nobody.  Therefore the sum Σx is
+also made wrong by an arbitrary amount, as if by rounding: the rest must make up for whatever it is,
+and every result must still be equal.
 
 Such equalities hold at sampled sizes m and points: they are *exact*, not *proved*.
 """
@@ -230,12 +230,13 @@ def check(
     :func:`verify.exact.confirmed` says whether they suffice: it refuses where nothing was compared.
     Raises what the source raises on being loaded, and InputError as :func:`prepare` does.
     """
-    return compare(source, layer, prepare(layer, reference, sizes=sizes, seed=seed))
+    samples = prepare(layer, reference, sizes=sizes, seed=seed)
+    return compare(load(source, f"exact {layer.name}"), layer, samples)
 
 
-def compare(source: str, layer: Layer, samples: Iterable[Sample]) -> list[Outcome]:
-    """:func:`check` at points that are already prepared."""
-    kernel = _Kernel(load(source, f"exact {layer.name}"), layer)
+def compare(module: ModuleType, layer: Layer, samples: Iterable[Sample]) -> list[Outcome]:
+    """:func:`check` for a private copy of a module, which computes on objects from then on."""
+    kernel = _Kernel(module, layer)
     outcomes = []
     for sample in samples:
         counts = dict.fromkeys(_claims(layer), 0)
@@ -253,7 +254,7 @@ def compare(source: str, layer: Layer, samples: Iterable[Sample]) -> list[Outcom
 
 
 class _Kernel:
-    """A private copy of a generated module that computes on objects."""
+    """The cores of a generated module, made to compute on objects."""
 
     def __init__(self, module: ModuleType, layer: Layer) -> None:
         vars(module).update(_WIDE=object, _BLOCK=BLOCK)

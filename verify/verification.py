@@ -23,7 +23,7 @@ from sympy import Expr
 from codegen.pipeline import build
 from derive.chart import NotNormalError
 from derive.derivation import Derivation
-from derive.expr import Definition, Var
+from derive.expr import Definition
 from derive.normal_form import NormalForm
 from derive.trace import CertificationError
 from derive.trace import Result as Derived
@@ -115,9 +115,9 @@ def _proofs(derivation: Derivation) -> Iterator[tuple[str, list[Sides]]]:
 
 
 def _lhs(result: Derived) -> str:
-    if isinstance(result.lhs, Var):
-        return f"dl/d{result.var.of}"
-    return f"d{result.lhs.of.label}/d{result.lhs.wrt.label}"
+    if (entry := result.entry) is not None:
+        return f"d{entry.of.label}/d{entry.wrt.label}"
+    return f"dl/d{result.var.of}"
 
 
 def _steps(result: Derived, normal_form: NormalForm) -> list[Sides]:
@@ -147,8 +147,8 @@ def claims(derivation: Derivation) -> list[Claim]:
             made.append(Claim(f"{name} staged", result.var, result.staged))
     made.append(Claim("jvp", derivation.tangent.var, derivation.tangent.closed))
     for result in (*derivation.jacobian.intermediate, derivation.jacobian.entry):
-        assert not isinstance(result.lhs, Var)
-        made.append(Claim(_lhs(result), result.lhs.of, result.closed, result.lhs.wrt))
+        assert result.entry is not None
+        made.append(Claim(_lhs(result), result.entry.of, result.closed, result.entry.wrt))
     return made
 
 

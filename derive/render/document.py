@@ -131,6 +131,8 @@ class _Writer:
                 yield from self._chain(result.lhs, result.steps)
             else:
                 yield self._equation(result.lhs, result.closed)
+            if result.closed.has(Delta):
+                yield self._by_case(result)
         yield from self._u_and_r()
         yield Heading("Facts", "each proved for every size")
         for fact in (*self.derivation.facts, *jacobian.facts):
@@ -145,7 +147,8 @@ class _Writer:
         yield self._equation(entry.lhs, mul(jacobian.u.var, jacobian.R.var))
         yield self._equation(jacobian.u.var, jacobian.u.expr)
         yield self._equation(jacobian.R.var, jacobian.R.expr)
-        yield self._by_case(jacobian.R.var, jacobian.R.expr)
+        row, column = jacobian.R.var.axes[:2]
+        yield self._equation(jacobian.R.var, _cases(jacobian.R.expr, row, column))
 
     def _spectrum(self, spectrum: Spectrum) -> Iterator[Block]:
         for eigenvalue in spectrum.eigenvalues:
@@ -185,12 +188,14 @@ class _Writer:
         reason: Reason | None = None,
         rule: str = "",
         shown: Sequence[str] = (),
+        continued: bool = False,
     ) -> Equation:
         letters = shown or self.shown
         entry = lhs if isinstance(lhs, JacobianEntry) else None
         words = self._words(reason, letters, entry) if reason and reason.template else None
         typeset = equation(lhs, rhs, self.notation, letters)
-        return Equation(formula(lhs, self.notation, letters), typeset, words, bool(rule), rule)
+        left = formula(lhs, self.notation, letters)
+        return Equation(left, typeset, words, continued or bool(rule), rule)
 
     def _fact(self, fact: Fact) -> Equation:
         bound = {
@@ -209,11 +214,11 @@ class _Writer:
         trees = (formula(expr, self.notation, letters, beside) for expr in reason.formulas)
         return Words(reason.template, tuple(trees))
 
-    def _by_case(self, var: Var, expr: Expr) -> Equation:
-        """A matrix with a δ, for equal and for different indices."""
-        row, column = var.axes[:2]
-        equal = rename(_without_delta(expr, 1), {column: row})
-        return self._equation(var, ByCase(row, column, equal, _without_delta(expr, 0)))
+    def _by_case(self, result: Result) -> Equation:
+        """A Jacobian's entry for equal and for different indices."""
+        row, column = sorted(result.closed.atoms(Delta), key=str)[0].indices
+        cases = _cases(result.closed, row, column)
+        return self._equation(result.lhs, cases, Reason("on and off the diagonal"), continued=True)
 
     # --- What is shown ----------------------------------------------------------------------------
 
@@ -236,6 +241,12 @@ class _Writer:
         first = [axis.base for axis in self.layer.reduced_axes]
         rest = [axis.base for axis in sorted_axes(summed) if axis.base not in first]
         return (*first, *dict.fromkeys(rest))
+
+
+def _cases(expr: Expr, row: Axis, column: Axis) -> ByCase:
+    """An expression with a δ, without it: where the two indices are equal, and where not."""
+    equal = rename(_without_delta(expr, 1), {column: row})
+    return ByCase(row, column, equal, _without_delta(expr, 0))
 
 
 def _without_delta(expr: Expr, value: int) -> Expr:

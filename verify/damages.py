@@ -1,0 +1,316 @@
+"""Damages to the source of a generated NumPy module, each of which verification has to notice.
+
+Two kinds:
+
+* :data:`OPERATORS` change one node of the syntax tree: of the cores, where all the mathematics is
+  (a sign, a term, a factor, an exponent, m, a root, a sum, a block, a name), or of the functions
+  around them (a check of the arguments is left out).
+* :data:`REWRITES` replace a piece of text by another: precision, copies, aliasing, layouts.
+
+The node is replaced in the text itself, so that a mutant differs from the source in one place and
+keeps its line numbers.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+CORES = ("_forward", "_backward", "_backward_staged", "_jvp", "_jacobian")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A damaged source: what was done, in which line, and the whole text."""
+
+    name: str
+    line: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Operator:
+    """``apply`` yields the texts that may stand in the place of a node."""
+
+    name: str
+    apply: Callable[[ast.AST], Iterator[str]]
+
+
+def mutants(source: str) -> tuple[Mutant, ...]:
+    """Every damage to a source, in the order of its lines, each text once.
+
+    Raises SyntaxError if the source is not Python.
+    """
+    found = sorted((*_of_nodes(source), *_of_text(source)), key=lambda mutant: mutant.line)
+    distinct = {mutant.source: mutant for mutant in reversed(found) if mutant.source != source}
+    return tuple(reversed(distinct.values()))
+
+
+# --- Nodes ----------------------------------------------------------------------------------------
+
+
+def _text(node: ast.AST) -> str:
+    """The code of an operand, in brackets unless it is a single name or number."""
+    code = ast.unparse(node)
+    return code if isinstance(node, ast.Name | ast.Constant) else f"({code})"
+
+
+def _operands(node: ast.AST, *kinds: type[ast.operator]) -> tuple[str, str] | None:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, kinds):
+        return _text(node.left), _text(node.right)
+    return None
+
+
+def _method(node: ast.AST, name: str) -> ast.Call | None:
+    """A call of ``np.name`` or ``layout.name``."""
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == name
+    ):
+        return node
+    return None
+
+
+def _sign(node: ast.AST) -> Iterator[str]:
+    if sides := _operands(node, ast.Add, ast.Sub):
+        assert isinstance(node, ast.BinOp)
+        yield f"{sides[0]} {'-' if isinstance(node.op, ast.Add) else '+'} {sides[1]}"
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        yield _text(node.operand)
+    if isinstance(node, ast.AugAssign):
+        yield f"{ast.unparse(node.target)} -= {ast.unparse(node.value)}"
+
+
+def _term(node: ast.AST) -> Iterator[str]:
+    if sides := _operands(node, ast.Add):
+        yield from sides
+    elif sides := _operands(node, ast.Sub):
+        yield from (sides[0], f"-{sides[1]}")
+
+
+def _factor(node: ast.AST) -> Iterator[str]:
+    if sides := _operands(node, ast.Mult):
+        yield from sides
+    elif sides := _operands(node, ast.Div):
+        yield sides[0]
+
+
+def _division(node: ast.AST) -> Iterator[str]:
+    if sides := _operands(node, ast.Div):
+        yield f"{sides[0]} * {sides[1]}"
+    elif sides := _operands(node, ast.Mult):
+        yield f"{sides[0]} / {sides[1]}"
+
+
+def _exponent(node: ast.AST) -> Iterator[str]:
+    if (sides := _operands(node, ast.Pow)) and sides[1].isdecimal():
+        exponent = int(sides[1])
+        yield from (f"{sides[0]}**{k}" for k in (exponent - 1, exponent + 1))
+
+
+def _size(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Name) and node.id == "m" and isinstance(node.ctx, ast.Load):
+        yield from ("(m - 1)", "(m + 1)")
+
+
+def _root(node: ast.AST) -> Iterator[str]:
+    if call := _method(node, "sqrt"):
+        (under,) = call.args
+        yield _text(under)
+        if sides := _operands(under, ast.Add):
+            yield f"(np.sqrt({sides[0]}) + {sides[1]})"
+
+
+def _sum(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.AugAssign):
+        yield f"{ast.unparse(node.target)} = {ast.unparse(node.value)}"
+        yield "pass"
+    if call := _method(node, "total"):
+        summed = _text(call.args[0])
+        yield f"(layout.total({summed}) / layout.m)"
+        yield f"np.add.reduce({summed}, axis=layout.axis, keepdims=True)"
+        yield f"layout.total({summed}[:1])"
+
+
+def _blocks(node: ast.AST) -> Iterator[str]:
+    if _method(node, "blocks"):
+        yield "[next(layout.blocks())]"
+        yield "list(layout.blocks())[1:]"
+        yield "list(layout.blocks())[:-1]"
+    if isinstance(node, ast.Subscript) and ast.unparse(node.slice) == "block":
+        yield f"{ast.unparse(node.value)}[next(layout.blocks())]"
+
+
+def _precision(node: ast.AST) -> Iterator[str]:
+    if _method(node, "zeros"):
+        yield "np.zeros(layout.group_shape, np.float32)"
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.BinOp):
+        target, value = ast.unparse(node.targets[0]), ast.unparse(node.value)
+        yield f"{target} = np.asarray({value}).astype(np.float32)"
+
+
+def _order(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
+        names = [ast.unparse(element) for element in node.value.elts]
+        for k in range(len(names) - 1):
+            swapped = [*names[:k], names[k + 1], names[k], *names[k + 2 :]]
+            yield f"return {', '.join(swapped)}"
+
+
+OPERATORS: tuple[Operator, ...] = (
+    Operator("sign flipped", _sign),
+    Operator("term dropped", _term),
+    Operator("factor dropped", _factor),
+    Operator("division", _division),
+    Operator("exponent", _exponent),
+    Operator("size", _size),
+    Operator("root", _root),
+    Operator("sum", _sum),
+    Operator("blocks", _blocks),
+    Operator("precision", _precision),
+    Operator("results swapped", _order),
+)
+
+
+def _check(node: ast.AST) -> Iterator[str]:
+    """An ``if`` that only raises never does."""
+    if isinstance(node, ast.If) and all(isinstance(step, ast.Raise) for step in node.body):
+        yield "False"
+
+
+def _of_nodes(source: str) -> Iterator[Mutant]:
+    for function in ast.walk(ast.parse(source)):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        inside = [node for step in function.body for node in ast.walk(step)]
+        if function.name in CORES:
+            for node in inside:
+                for operator in OPERATORS:
+                    for text in operator.apply(node):
+                        yield _mutant(source, node, text, operator.name, function.name)
+            yield from _confused(source, function, inside)
+        else:
+            for node in inside:
+                for text in _check(node):
+                    assert isinstance(node, ast.If)
+                    yield _mutant(source, node.test, text, "check left out", function.name)
+
+
+def _confused(source: str, function: ast.FunctionDef, inside: list[ast.AST]) -> Iterator[Mutant]:
+    """Each name that is read, replaced by the last other value that is known there."""
+    known = {
+        a.arg: 0 for a in function.args.args if a.annotation and ast.unparse(a.annotation) == "Any"
+    }
+    for node in inside:
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id != "block":
+            known.setdefault(node.id, node.lineno)
+    same = {  # dbeta = sum_dy gives a value a second name
+        ast.unparse(target)
+        for node in inside
+        if isinstance(node, ast.Assign) and not isinstance(node.value, ast.BinOp | ast.Call)
+        for target in node.targets
+    }
+    known = {name: line for name, line in known.items() if name not in {"m", *same}}
+    for node in inside:
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in known:
+            others = [n for n, line in known.items() if line < node.lineno and n != node.id]
+            last = max(others, key=lambda name: known[name])
+            yield _mutant(source, node, last, "name confused", function.name)
+
+
+def _mutant(source: str, node: ast.AST, text: str, operator: str, function: str) -> Mutant:
+    """The source with one node replaced."""
+    assert isinstance(node, ast.expr | ast.stmt)
+    old = ast.get_source_segment(source, node) or ""
+    lines = source.encode().splitlines(keepends=True)
+    start = sum(map(len, lines[: node.lineno - 1])) + node.col_offset
+    new = f"({text})" if isinstance(node, ast.BinOp | ast.UnaryOp) else text
+    damaged = source.encode()[:start] + new.encode() + source.encode()[start + len(old.encode()) :]
+    shown = " ".join(old.split())
+    name = f"{operator} in {function}: {shown} → {text}"
+    return Mutant(name, node.lineno, damaged.decode())
+
+
+# --- Text -----------------------------------------------------------------------------------------
+
+REWRITES: tuple[tuple[str, str, str], ...] = (
+    # precision and NumPy's state
+    ("computed in float32", "_WIDE: Any = np.float64", "_WIDE: Any = np.float32"),
+    ("errstate removed", 'np.errstate(all="ignore")', "np.errstate()"),
+    ("block not widened", "block.astype(_WIDE, copy=False)", "block"),
+    (
+        "variance E[x²] − μ²",
+        "sum_xshifted2 / m - sum_xshifted**2 / m**2",
+        "sum_xshifted2 / m + 2 * mean * mean_rest + mean**2 - (mean + mean_rest) ** 2",
+    ),
+    # layout
+    ("wrong axis", "block, axis=self.reduced", "block, axis=self.axis"),
+    ("mean in place of a sum", "np.add.reduce(block", "np.mean(block"),
+    ("one reduced axis counted", "for k in self.reduced]", "for k in self.reduced[:1]]"),
+    ("last row left out", "range(0, length, rows)", "range(0, length - 1, rows)"),
+    ("first block left out", "range(0, length, rows)", "range(rows, length, rows)"),
+    ("block too short", "slice(start, start + rows)", "slice(start, start + max(1, rows - 1))"),
+    ("blocks overlap", "slice(start, start + rows)", "slice(start, start + rows + 1)"),
+    ("negative axis", "index %= x.ndim", "index = abs(index)"),
+    ("channel 0 of the jacobian", "[channel].reshape(-1)", "[0].reshape(-1)"),
+    ("axis not kept", "layout.axis)\n", "1)\n"),
+    # parameters
+    ("gamma not copied", "array.astype(_WIDE).reshape", "array.astype(_WIDE, copy=False).reshape"),
+    ("gamma None means 0", '"gamma", gamma, layout, 1', '"gamma", gamma, layout, 0'),
+    ("beta None means 1", '"beta", beta, layout, 0', '"beta", beta, layout, 1'),
+    (
+        "gamma_dot None means 1",
+        '"gamma_dot", gamma_dot, layout, 0',
+        '"gamma_dot", gamma_dot, layout, 1',
+    ),
+    ("beta_dot None means 1", '"beta_dot", beta_dot, layout, 0', '"beta_dot", beta_dot, layout, 1'),
+    ("x_dot None means x²", "np.zeros_like(cache.x)", "np.square(cache.x)"),
+    ("eps fixed", "return float(value)", "return 1e-5"),
+    ("eps at least 1e-12", "return float(value)", "return max(float(value), 1e-12)"),
+    ("default eps", "eps: float = 1e-5", "eps: float = 1e-3"),
+    ("default axis", "axis: int = 1,", "axis: int = -1,"),
+    # out and aliasing
+    ("x not copied", "x = x.copy()", "pass"),
+    ("out ignored", "    return out\n", "    return np.empty(shape, dtype)\n"),
+    (
+        "any overlap allowed",
+        "return bool(np.shares_memory",
+        "return False and bool(np.shares_memory",
+    ),
+    (
+        "bounds for overlap",
+        "np.shares_memory(first, second, max_work=_WORK)",
+        "np.may_share_memory(first, second)",
+    ),
+    ("no memory shared with x", "apart=[cache.x]", "apart=[]"),
+    ("no memory shared with gamma", "apart=inputs", "apart=[]"),
+    ("results may overlap", "[*apart, replaces, *results]", "[*apart, replaces]"),
+    ("dy in a parameter's out", "[*apart, replaces, *results]", "[*apart, *results]"),
+    (
+        "same start is same memory",
+        "first.ctypes.data == second.ctypes.data\n        and",
+        "first.ctypes.data == second.ctypes.data\n        or",
+    ),
+    # results
+    ("gradients swapped on storing", "dgamma[...] = wide_dgamma", "dgamma[...] = wide_dbeta"),
+    ("gradients swapped", "return dx, dgamma, dbeta", "return dx, dbeta, dgamma"),
+    ("statistics swapped", "var, inv_std = _forward", "inv_std, var = _forward"),
+    ("float64 result", "dx.astype(dtype)", "dx"),
+    ("float64 result", "dgamma.reshape(one).astype(dtype)", "dgamma.reshape(one)"),
+    ("float64 result", ".astype(cache.x.dtype)", ""),
+    ("shape (1, C)", "dbeta.reshape(one).astype(dtype)", "dbeta.reshape(1, -1).astype(dtype)"),
+    ("cache holds a copy", "return y, Cache(x,", "return y, Cache(x.copy(),"),
+    ("cache holds y", "return y, Cache(x,", "return y, Cache(y,"),
+)
+
+
+def _of_text(source: str) -> Iterator[Mutant]:
+    """Each rewrite at each place where its text occurs."""
+    for name, old, new in REWRITES:
+        start = source.find(old)
+        while start >= 0:
+            line = source.count("\n", 0, start) + 1
+            yield Mutant(name, line, source[:start] + new + source[start + len(old) :])
+            start = source.find(old, start + 1)

@@ -1,0 +1,178 @@
+"""Does verification notice?  Each damage of :mod:`verify.damages` is put to every check.
+
+The checks run from the fastest to the slowest, and the first that fails has *killed* the mutant:
+
+* **exact**     the kernel's own arithmetic on exact numbers (:mod:`verify.kernel_exact`);
+* **contract**  the clauses of the kernel contract (:mod:`verify.contract`);
+* **accuracy**  the accuracy table without its two long batches (:mod:`verify.accuracy`).
+
+A mutant that no check kills has *survived*, and verification is too weak there, unless the mutant
+keeps every promise that the source keeps: :data:`EQUIVALENT` says which do, and why.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from derive.errors import InputError
+from derive.layer import Layer
+from verify import accuracy, contract
+from verify.accuracy_cases import CASES
+from verify.damages import Mutant, mutants
+from verify.kernel_exact import compare, prepare
+from verify.loading import load
+from verify.references import Reference
+from verify.report import failures
+
+SIZES = (3, 4)  # of m; enough for several blocks of which the last is shorter
+
+# What a check finds wrong with a source, in a few words; empty if nothing.
+Check = Callable[[str], str]
+Progress = Callable[[int, int], None]
+
+# Mutants that break no promise, by name, and why.
+EQUIVALENT = {
+    "check left out in _result: not out.flags.writeable → False": (
+        "NumPy refuses to write to a read-only array, with the same ValueError"
+    ),
+    "check left out in _results: len(outs) != len(shapes) → False": (
+        "zip(..., strict=True) over outs raises the same ValueError before anything is written"
+    ),
+    "check left out in _checked: not isinstance(cache, Cache) → False": (
+        "the contract has no promise for what is no cache; another error is raised"
+    ),
+    "check left out in jacobian: not -layout.channels <= channel < layout.channels → False": (
+        "the contract has no promise for such a channel; NumPy raises IndexError"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one mutant; ``killed_by`` is empty if it survived."""
+
+    mutant: Mutant
+    killed_by: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """All verdicts, in the order of the mutants."""
+
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def killed(self) -> int:
+        return sum(bool(verdict.killed_by) for verdict in self.verdicts)
+
+    @property
+    def survivors(self) -> tuple[Mutant, ...]:
+        """The mutants that break a promise and were killed by no check."""
+        return tuple(m for m in self._unharmed() if m.name not in EQUIVALENT)
+
+    @property
+    def equivalent(self) -> tuple[Mutant, ...]:
+        """The mutants that no check killed, and need not."""
+        return tuple(m for m in self._unharmed() if m.name in EQUIVALENT)
+
+    def _unharmed(self) -> Iterator[Mutant]:
+        return (verdict.mutant for verdict in self.verdicts if not verdict.killed_by)
+
+    @property
+    def by_check(self) -> dict[str, int]:
+        """How many mutants each check was the first to kill."""
+        counts = Counter(verdict.killed_by for verdict in self.verdicts if verdict.killed_by)
+        return {name: counts[name] for name in CHECKS}
+
+
+def score(
+    source: str,
+    layer: Layer,
+    reference: Reference,
+    *,
+    seed: int = 0,
+    only: Iterable[Mutant] | None = None,
+    checks: Iterable[str] = ("exact", "contract", "accuracy"),
+    progress: Progress = lambda done, total: None,
+) -> Score:
+    """Put every mutant of a generated module, or ``only`` some, to the checks.
+
+    ``checks`` are names of :data:`CHECKS`; the contract and the accuracy table are Batch Norm's.
+    ``progress`` is told how many mutants are done, and of how many.
+
+    Raises InputError if the undamaged source fails one of them: a kill would then mean nothing.
+    """
+    chosen = {name: CHECKS[name](layer, reference, seed) for name in checks}
+    for name, check in chosen.items():
+        if wrong := check(source):
+            raise InputError(f"the undamaged source fails the {name} check: {wrong}")
+    todo = tuple(mutants(source) if only is None else only)
+    verdicts = []
+    for done, mutant in enumerate(todo, start=1):
+        verdicts.append(_verdict(mutant, chosen))
+        progress(done, len(todo))
+    return Score(tuple(verdicts))
+
+
+def _verdict(mutant: Mutant, checks: Mapping[str, Check]) -> Verdict:
+    for name, check in checks.items():
+        try:
+            wrong = check(mutant.source)
+        except Exception as error:  # a damaged module may raise anything, on being loaded too
+            wrong = f"raised {type(error).__name__}: {error}"
+        if wrong:
+            return Verdict(mutant, name, wrong)
+    return Verdict(mutant, "", "")
+
+
+# --- Checks: each stops at the first thing that is wrong ------------------------------------------
+
+
+def _exact(layer: Layer, reference: Reference, seed: int) -> Check:
+    samples = prepare(layer, reference, sizes=SIZES, seed=seed)
+    single = [replace(sample, cases=(case,)) for sample in samples for case in sample.cases]
+    if not single:
+        raise InputError(f"{reference.name} has no exact points to compare {layer.name} at")
+
+    def check(source: str) -> str:
+        module = load(source, f"exact {layer.name}")
+        for sample in single:
+            for outcome in compare(module, layer, [sample]):
+                if outcome.counterexample:
+                    got, due = outcome.counterexample.got, outcome.counterexample.expected
+                    return f"{outcome.claim}: {got} instead of {due}"
+        return ""
+
+    return check
+
+
+def _contract(layer: Layer, _: Reference, seed: int) -> Check:
+    def check(source: str) -> str:
+        module = load(source, layer.name)
+        for clause in contract.CLAUSES:
+            for broken in failures(contract.run(module, seed=seed, clauses=(clause,))):
+                return f"{broken.name}: {broken.detail}"
+        return ""
+
+    return check
+
+
+def _accuracy(layer: Layer, _: Reference, seed: int) -> Check:
+    def check(source: str) -> str:
+        module = load(source, layer.name)
+        for case in CASES:
+            for wrong in failures(accuracy.run(module, seed=seed, cases=(case,), quick=True)):
+                return f"{wrong.name}: {wrong.detail}"
+        return ""
+
+    return check
+
+
+CHECKS: Mapping[str, Callable[[Layer, Reference, int], Check]] = {
+    "exact": _exact,
+    "contract": _contract,
+    "accuracy": _accuracy,
+}
