@@ -8,11 +8,11 @@ closed forms for ``backward`` and ``jvp``, the staged adjoints for ``backward_st
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from codegen.ir import Assign, Program
 from derive.derivation import Derivation
-from derive.expr import Definition, SumOver, Var, adjoint, tangent, variables
+from derive.expr import Definition, SumOver, Var, adjoint, substitute, tangent, variables
 from derive.trace import Result
 
 
@@ -37,18 +37,18 @@ def lower(derivation: Derivation) -> LayerPrograms:
     kept = (*given, *statistics)
     cotangent = adjoint(layer.output)
     forward = Program(given, _assigns(layer.definitions), (*statistics, layer.output))
-    elementwise = [
-        d for d in layer.definitions if not d.expr.has(SumOver) and d.var != layer.output
-    ]
+    elementwise = [d for d in layer.definitions if not d.expr.has(SumOver)]
     wanted = tuple(adjoint(var) for var in layer.inputs)
     closed = [
         Definition(r.var, r.closed, f"closed form of dl/d{r.var.of}")
         for r in derivation.adjoints
         if r.var in wanted
     ]
-    staged = [Definition(r.var, r.staged, _chain(r)) for r in derivation.adjoints]
+    zero = {r.var.label: Definition(r.var, r.staged) for r in derivation.adjoints if not r.staged}
+    staged = [Definition(r.var, substitute(r.staged, zero), _chain(r)) for r in derivation.adjoints]
     pushed = Definition(derivation.tangent.var, derivation.tangent.closed, "closed form of the jvp")
-    u, R = derivation.jacobian.u, derivation.jacobian.R  # noqa: N806 - R is its name
+    u = replace(derivation.jacobian.u, note="the factor that all entries of the Jacobian share")
+    R = replace(derivation.jacobian.R, note="what is left of them")  # noqa: N806 - R is its name
     return LayerPrograms(
         derivation=derivation,
         forward=forward,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sympy import Mul
+from collections.abc import Container
+
+from sympy import Expr, Integer, Mul, Pow
 
 from derive.expr import SumOver, Var
 
@@ -24,10 +26,20 @@ def code_name(var: Var) -> str:
 
 
 def sum_label(total: SumOver) -> str:
-    """``sum_dy_xhat`` for Σ dy·x̂, ``sum_xshifted2`` for Σ d²."""
-    parts = []
-    for factor in Mul.make_args(total.body):
-        base, exponent = factor.as_base_exp()
-        name = base.label.replace("_", "") if isinstance(base, Var) else "expr"
-        parts.append(name if exponent == 1 else f"{name}{exponent}")
+    """``sum_dy_xhat`` for Σ dy·x̂, ``sum_xshifted2`` for Σ d²; ``expr`` for what has no name."""
+    parts = [_factor_label(factor) for factor in Mul.make_args(total.body)]
     return "sum_" + "_".join(sorted(parts, key=lambda part: (not part.startswith("d"), part)))
+
+
+def _factor_label(factor: Expr) -> str:
+    base, exponent = (factor.base, factor.exp) if isinstance(factor, Pow) else (factor, Integer(1))
+    if not isinstance(base, Var) or not exponent.is_Integer or exponent < 1:
+        return "expr"
+    return base.label.replace("_", "") + (str(exponent) if exponent > 1 else "")
+
+
+def unused(label: str, taken: Container[str]) -> str:
+    """The label, or if something else has it, with underscores behind it."""
+    while label in taken:
+        label += "_"
+    return label

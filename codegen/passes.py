@@ -17,7 +17,7 @@ from dataclasses import replace
 from sympy import Add, Expr, Mul, Pow
 
 from codegen.ir import Assign, Program, is_sum
-from codegen.names import CENTRE, CENTRED, REST, SHIFTED, sum_label
+from codegen.names import CENTRE, CENTRED, REST, SHIFTED, sum_label, unused
 from derive.chart import Chart, NotNormalError
 from derive.closed_form import closed_form
 from derive.derivation import Derivation
@@ -27,10 +27,12 @@ from derive.expr import (
     SumOver,
     Var,
     add,
+    canonical,
     free_axes,
     mean,
     mul,
     rebuild,
+    sorted_axes,
     substitute,
     variables,
 )
@@ -65,21 +67,27 @@ def centre_data(program: Program, derivation: Derivation) -> Program:
     x = layer.data
     centre, rest = Var(CENTRE, *mu.var.axes), Var(REST, *mu.var.axes)
     centred, shifted = Var(CENTRED, *x.axes), Var(SHIFTED, *x.axes)
-    definition = Assign(centred, add(add(x, mul(-1, centre)), mul(-1, rest)), "centred data")
-    table = {x.label: Definition(x, add(mu.var, centred))}
+    definition = Assign(
+        centred, add(add(x, mul(-1, centre)), mul(-1, rest)), "x - mu, with mu in two parts"
+    )
+    shift = {x.label: Definition(x, add(mu.var, centred))}
+    whole = {mu.var.label: Definition(mu.var, add(centre, rest))}
     statistics = [d.var for d in layer if d.expr.has(SumOver)]
     assigns: list[Assign] = []
     for assign in program.assigns:
         if assign.target == mu.var:
             assigns += [
-                Assign(centre, mu.expr, "the mean, rounded"),
-                Assign(shifted, add(x, mul(-1, centre)), "data shifted by it"),
-                Assign(rest, mean(shifted, *layer.reduced_axes), "what the rounding left"),
+                Assign(centre, mu.expr, f"{mu.note or 'mean'}, rounded"),
+                Assign(shifted, add(x, mul(-1, centre)), "less the rounded mean"),
+                Assign(rest, mean(shifted, *layer.reduced_axes), "what rounding left of the mean"),
             ]
         elif assign.target in statistics:
             assigns.append(_shift_statistic(assign, mu, shifted, layer))
         else:
-            assigns.append(replace(assign, expr=substitute(assign.expr, table)))
+            # Data that are not centred stay as they are: μ + x_c would round them for nothing.
+            expr = substitute(assign.expr, shift)
+            expr = substitute(assign.expr if expr.has(mu.var) else expr, whole)
+            assigns.append(replace(assign, expr=expr))
     uses = [k for k, assign in enumerate(assigns) if centred in assign.expr.atoms(Var)]
     if uses:
         assigns.insert(uses[0], definition)
@@ -104,7 +112,8 @@ def _shift_statistic(assign: Assign, mu: Definition, shifted: Var, layer: Layer)
         expr = closed_form(substitute(assign.expr, table), plain)
     except NotNormalError:
         return assign
-    return replace(assign, expr=_spread(expr))
+    note = f"{assign.note or assign.target.label}, from shifted data"
+    return replace(assign, expr=_spread(expr), note=note)
 
 
 def _spread(expr: Expr) -> Expr:
@@ -143,7 +152,9 @@ def name_roots(program: Program, derivation: Derivation) -> Program:
         last = [k for k, a in enumerate(assigns) if a.target in root.base.free_symbols]
         if last:  # the statistic is computed here: so is its root, and it is kept
             meaning = Pow(root.base, -Pow(root.degree, -1))
-            assigns.insert(last[-1] + 1, Assign(root.var, meaning, "inverse root"))
+            assigns.insert(
+                last[-1] + 1, Assign(root.var, meaning, "inverse root, shared by all formulas")
+            )
             results = (*results[:-1], root.var, results[-1])
         else:
             given = (*given, root.var)
@@ -158,6 +169,7 @@ def name_roots(program: Program, derivation: Derivation) -> Program:
 def collect_sums(program: Program, _: Derivation) -> Program:
     """Each sum by a name of its own; equal sums share one."""
     sums: dict[SumOver, Var] = {}
+    taken = set(program.names())
     assigns: list[Assign] = []
 
     def visit(expr: Expr) -> Expr:
@@ -166,8 +178,10 @@ def collect_sums(program: Program, _: Derivation) -> Program:
         if isinstance(expr, SumOver):
             total = SumOver(visit(expr.body), *expr.axes)
             if total not in sums:
-                sums[total] = Var(sum_label(total), *sorted(free_axes(total), key=str))
-                assigns.append(Assign(sums[total], total, "reduction"))
+                label = unused(sum_label(total), taken)
+                taken.add(label)
+                sums[total] = Var(label, *sorted_axes(free_axes(total)))
+                assigns.append(Assign(sums[total], total))
             return sums[total]
         return rebuild(expr, (visit(arg) for arg in expr.args))
 
@@ -189,9 +203,7 @@ def hoist(program: Program, derivation: Derivation) -> Program:
     assigns: list[Assign] = []
 
     def name_for(product: Expr) -> str:
-        label = "u" if Mul(*product.args) == Mul(*u.args) else "scale"
-        while label in taken:
-            label += "_"
+        label = unused("u" if canonical(product) == canonical(u) else "scale", taken)
         taken.add(label)
         return label
 
@@ -204,7 +216,7 @@ def hoist(program: Program, derivation: Derivation) -> Program:
             if len(composite) > 1 and len(constant) < len(expr.args):
                 product = mul(*constant)
                 if product not in hoisted:
-                    var = Var(name_for(product), *sorted(free_axes(product), key=str))
+                    var = Var(name_for(product), *sorted_axes(free_axes(product)))
                     hoisted[product] = var
                     assigns.append(Assign(var, product, "constant along the reduction"))
                 return mul(hoisted[product], *(visit(p) for p in expr.args if p not in constant))

@@ -21,7 +21,7 @@ from codegen.names import CENTRE, REST
 from codegen.passes import PASSES, ProgramPass, centre_data, mean_of_data, name_roots
 from codegen.schedule import schedule
 from derive.derivation import Derivation
-from derive.expr import Definition, Var, add, mul, substitute
+from derive.expr import Definition, Var, add, free_axes, mul, substitute
 from derive.normal_form import NormalForm
 from derive.trace import CertificationError
 
@@ -95,18 +95,25 @@ def certify_program(
     """Prove that every result equals its meaning, for every size; how many there were.
 
     The centre of the data is left undetermined: the proof holds for whatever number rounding makes
-    of the mean.  Raises CertificationError for a result that differs.
+    of the mean.  Raises CertificationError for a result that differs or that has no meaning, and
+    for an assignment that varies over an axis which its target has not.
     """
+    layer = derivation.layer.name
+    for assign in program.assigns:
+        if not free_axes(assign.expr) <= frozenset(assign.target.axes):
+            raise CertificationError(f"{stage} made {assign.target.label} of {layer} too wide")
     known: dict[str, Definition] = {}
     mu = mean_of_data(derivation.layer)
     if mu is not None and CENTRE in {var.label for var in program.given}:
         centre, rest = Var(CENTRE, *mu.var.axes), Var(REST, *mu.var.axes)
         known[CENTRE] = Definition(centre, add(mu.var, mul(-1, rest)))
     ours, theirs = NormalForm(derivation.chart, known), NormalForm(derivation.chart)
-    results = [result for result in program.results if result.label in meaning]
+    results = [result for result in program.results if result.label != CENTRE]
     for result in results:
+        if result.label not in meaning:
+            raise CertificationError(f"{stage} made {result.label} a result of {layer}")
         if ours.poly(_unfolded(result, program)) != theirs.poly(meaning[result.label]):
-            raise CertificationError(f"{stage} changed {result.label} of {derivation.layer.name}")
+            raise CertificationError(f"{stage} changed {result.label} of {layer}")
     return len(results)
 
 
@@ -126,6 +133,7 @@ def _meaning(derivation: Derivation) -> dict[str, Expr]:
     meaning[derivation.tangent.var.label] = derivation.tangent.closed
     for part in (derivation.jacobian.u, derivation.jacobian.R):
         meaning[part.var.label] = part.expr
+    meaning |= {root.var.label: root.var for root in derivation.chart.roots.values()}
     mu = mean_of_data(derivation.layer)
     if mu is not None:
         meaning[REST] = add(mu.var, mul(-1, Var(CENTRE, *mu.var.axes)))

@@ -21,7 +21,7 @@ from derive.chart import Chart
 from derive.closed_form import closed_form
 from derive.coordinates import chart_of
 from derive.differentiate import jvp, vjp
-from derive.expr import Definition, SumOver, Var, add, adjoint, mul, tangent
+from derive.expr import Definition, SumOver, add, adjoint, mul, tangent
 from derive.jacobian import Jacobian, jacobian_of, result_of
 from derive.layer import Layer
 from derive.normal_form import NormalForm
@@ -88,14 +88,13 @@ def derive(layer: Layer) -> Derivation:
 
 def _identities(chart: Chart) -> tuple[Fact, ...]:
     normal_form = NormalForm(chart)
-    return tuple(
-        Fact(
-            identity.total,
-            closed_form(identity.value, normal_form),
-            Reason("by the definition of {}", (identity.source,)),
-        )
-        for identity in chart.identities
-    )
+    facts = []
+    for identity in chart.identities:
+        value = closed_form(identity.value, normal_form)
+        certify(identity.total, value, normal_form, "identity")
+        reason = Reason("by the definition of {}", (identity.source,))
+        facts.append(Fact(identity.total, value, reason))
+    return tuple(facts)
 
 
 def _adjoints(layer: Layer, chart: Chart) -> tuple[Result, ...]:
@@ -117,7 +116,7 @@ def _tangent(layer: Layer, chart: Chart) -> Result:
     known: dict[str, Definition] = {}
     for derivative in jvp(layer.definitions, {var: tangent(var) for var in layer.inputs}):
         context = Context(NormalForm(chart, known), known)
-        of = Var(derivative.var.of, *derivative.var.axes)
+        of = layer[derivative.var.of].var
         reason = Reason("differentiate the definition of {}", (of,))
         result = result_of(derivative, derivative.var, reason, context)
         known[result.var.label] = result.definition

@@ -14,7 +14,7 @@ so that it can neither capture an index nor rearrange a term.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sympy import Dummy, Expr, diff
@@ -32,6 +32,7 @@ from derive.expr import (
     rebuild,
     sorted_axes,
     tangent,
+    variables,
 )
 
 
@@ -51,12 +52,17 @@ class Derivative(Definition):
 
 
 def vjp(
-    program: Sequence[Definition], cotangents: Mapping[Var, Expr], wrt: Sequence[Var]
+    program: Sequence[Definition],
+    cotangents: Mapping[Var, Expr],
+    wrt: Sequence[Var],
+    named: Callable[[Var], Var] = adjoint,
 ) -> tuple[Derivative, ...]:
     """The adjoint of every quantity between the outputs and ``wrt``, last defined first.
 
-    ``cotangents`` maps outputs of the program to ∂ℓ/∂output.
+    ``cotangents`` maps outputs of the program to ∂ℓ/∂output.  ``named`` makes the names of the
+    adjoints: when the program contains adjoints already, those of the second order need others.
     """
+    _check_indices(program, wrt)
     arrived: dict[Var, list[Contribution]] = {
         output: [Contribution(cotangent, output)] for output, cotangent in cotangents.items()
     }
@@ -66,13 +72,23 @@ def vjp(
             continue
         cotangent = tuple(arrived.pop(definition.var))
         if definition.var not in cotangents:
-            adjoints.append(_derivative(adjoint(definition.var), cotangent))
-            cotangent = (Contribution(adjoint(definition.var), definition.var),)
+            adjoints.append(_derivative(named(definition.var), cotangent))
+            cotangent = (Contribution(named(definition.var), definition.var),)
         bar = add(*(term.expr for term in cotangent))
         for var, term in _pull_back(definition.expr, bar, definition.var.axes):
             arrived.setdefault(var, []).append(Contribution(term, definition.var))
-    adjoints.extend(_derivative(adjoint(var), tuple(arrived.get(var, ()))) for var in wrt)
+    adjoints.extend(_derivative(named(var), tuple(arrived.get(var, ()))) for var in wrt)
     return tuple(adjoints)
+
+
+def _check_indices(program: Sequence[Definition], inputs: Sequence[Var]) -> None:
+    """A quantity at an index of its own, x[n'], would be taken for another that nothing reaches."""
+    declared = {var.label: var for var in (*inputs, *(d.var for d in program))}
+    for definition in program:
+        for var in variables(definition.expr):
+            if var.axes != declared.get(var.label, var).axes:
+                name = declared[var.label].name
+                raise ValueError(f"{definition.var.label} uses {var.name}, declared as {name}")
 
 
 def _derivative(var: Var, terms: tuple[Contribution, ...]) -> Derivative:
@@ -85,11 +101,12 @@ def _pull_back(expr: Expr, bar: Expr, axes: Sequence[Axis]) -> Iterator[tuple[Va
     for var in _leaves(outer):
         if var in sums:
             continue
-        yield var, _summed(bar, partial(outer, var), set(axes) - set(var.axes))
+        factor = _restore(partial(outer, var), sums)
+        yield var, _summed(bar, factor, set(axes) - set(var.axes))
     for placeholder, total in sums.items():
         lost = set(axes) - free_axes(total)
-        inner = _summed(bar, partial(outer, placeholder), lost)
-        yield from _pull_back(total.body, inner, sorted_axes(free_axes(total.body)))
+        inner = _summed(bar, _restore(partial(outer, placeholder), sums), lost)
+        yield from _pull_back(total.body, inner, sorted_axes({*free_axes(total), *total.axes}))
 
 
 def _summed(bar: Expr, factor: Expr, axes: set[Axis]) -> Expr:
@@ -102,6 +119,7 @@ def _summed(bar: Expr, factor: Expr, axes: set[Axis]) -> Expr:
 
 def jvp(program: Sequence[Definition], tangents: Mapping[Var, Expr]) -> tuple[Derivative, ...]:
     """The tangent of every quantity that depends on ``tangents``, in the order of definition."""
+    _check_indices(program, list(tangents))
     moved = dict(tangents)
     result: list[Derivative] = []
     for definition in program:
@@ -120,12 +138,12 @@ def _push_forward(expr: Expr, moved: Mapping[Var, Expr]) -> Iterator[tuple[Var, 
     outer, sums = _without_sums(expr)
     for var in _leaves(outer):
         if var not in sums and var in moved:
-            yield var, mul(partial(outer, var), moved[var])
+            yield var, mul(_restore(partial(outer, var), sums), moved[var])
     for placeholder, total in sums.items():
         terms = list(_push_forward(total.body, moved))
         if terms:
             inner = SumOver(add(*(term for _, term in terms)), *total.axes)
-            yield terms[0][0], mul(partial(outer, placeholder), inner)
+            yield terms[0][0], mul(_restore(partial(outer, placeholder), sums), inner)
 
 
 def _without_sums(expr: Expr) -> tuple[Expr, dict[Var, SumOver]]:

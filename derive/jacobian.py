@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import combinations
 
-from sympy import Expr, Integer, Mul, Pow
+from sympy import Expr, Integer, Pow
 
 from derive.chart import Chart
 from derive.closed_form import closed_form, factored
@@ -27,9 +27,9 @@ from derive.expr import (
     rename,
     sorted_axes,
 )
-from derive.layer import Layer
+from derive.layer import Layer, LayerError
 from derive.normal_form import NormalForm
-from derive.polynomial import ONE, Monomial, name_of, times
+from derive.polynomial import ONE, Monomial, name_of
 from derive.rules import STAGE, Context, close, rewrite
 from derive.trace import Fact, JacobianEntry, Reason, Result, certify
 
@@ -85,14 +85,14 @@ def result_of(
 
 def jacobian_of(layer: Layer, chart: Chart, dx: Definition) -> Jacobian:
     """∂(every quantity)/∂x, u and R.  ``dx`` is the closed form of the chain rule's result."""
-    axis = layer.reduced_axes[0]
+    axis = _row_axis(layer)
     column = axis.prime()
     wrt = wrt_of(layer, axis, column)
     known: dict[str, Definition] = {}
     results: list[Result] = []
     for derivative in jvp(layer.definitions, {layer.data: Delta(axis, column)}):
         context = Context(NormalForm(chart, known), known)
-        of = Var(derivative.var.of, *derivative.var.axes)
+        of = layer[derivative.var.of].var
         reason = Reason("differentiate the definition of {}", (of,))
         result = result_of(derivative, JacobianEntry(of, wrt), reason, context)
         results.append(result)
@@ -103,8 +103,25 @@ def jacobian_of(layer: Layer, chart: Chart, dx: Definition) -> Jacobian:
     u = Definition(_named("u", parts.content), parts.content)
     R = Definition(_named("R", parts.primitive, axis, column), parts.primitive)  # noqa: N806 - R is its name
     names = NormalForm(chart, {"u": u, "R": R})
+    certify(entry.closed, mul(u.var, R.var), names, "the Jacobian is u·R")
     facts = _facts(layer, names, u.var, R.var, dx)
     return Jacobian(tuple(intermediate), entry, u, R, facts, _spectrum(names, R.var))
+
+
+def _row_axis(layer: Layer) -> Axis:
+    """The one axis along which the entries of the data influence each other."""
+    axes = layer.reduced_axes or layer.data.axes[:1]
+    if len(axes) != 1:
+        raise LayerError(
+            f"{layer.name} sums over {len(axes)} axes; its Jacobian needs one: "
+            "let a single axis run over all that is reduced"
+        )
+    if not {axes[0]} <= set(layer.data.axes) & set(layer.output.axes):
+        raise LayerError(
+            f"{layer.name}: {layer.data.name} and {layer.output.name} must both vary over "
+            f"{axes[0]}, which is summed over, to have a square Jacobian"
+        )
+    return axes[0]
 
 
 def _named(label: str, expr: Expr, *first: Axis) -> Var:
@@ -126,7 +143,9 @@ def _facts(
         return R.at(row, column, *rest)
 
     def fact(says: str, lhs: Expr, *formulas: Expr) -> Fact:
-        return Fact(lhs, closed_form(lhs, normal_form), Reason(says, formulas))
+        rhs = closed_form(lhs, normal_form)
+        certify(lhs, rhs, normal_form, says)
+        return Fact(lhs, rhs, Reason(says, formulas))
 
     dy = adjoint(layer.output)
     product = SumOver(mul(dy, u, entry(i, j)), i)
@@ -164,24 +183,24 @@ def _spectrum(normal_form: NormalForm, R: Var) -> Spectrum | None:  # noqa: N803
     i, j, *rest = R.axes
     if not normal_form.zero(R - R.at(j, i, *rest)):
         return None
-    v = Var("v", i, *rest)
+    v = Var("(any vector)", i, *rest)
     poly = normal_form.poly(SumOver(mul(R, v.at(j, *rest)), j))
     bulk = {powers: c for powers, c in poly.items() if not _sums(powers)}
-    conditions = {total: None for powers in poly for total in _sums(powers)}
+    sums = {total: None for powers in poly for total in _sums(powers)}
     if set(bulk) != {((v, 1),)}:
         return None
-    vectors = [
-        mul(*(part for part in Mul.make_args(total.body) if part.label != v.label))
-        for total in sorted(conditions, key=name_of)
-    ]
+    vectors = [mul(total.body, Pow(v, -1)) for total in sorted(sums, key=name_of)]
+    if any(vector.has(v) or not free_axes(vector) <= set(v.axes) for vector in vectors):
+        return None
     kappa = normal_form.expr({ONE: bulk[((v, 1),)]})
     pairs = [(kappa, add(i.size, -len(vectors)), None)]
     for vector in vectors:
-        image = normal_form.poly(SumOver(mul(R, rename(vector, {i: j})), j))
-        value = times(image, normal_form.poly(Pow(vector, -1)))
+        image = SumOver(mul(R, rename(vector, {i: j})), j)
+        value = normal_form.poly(mul(image, Pow(vector, -1)))
         if any(free_axes(g) & {i, j} for powers in value for g, _ in powers):
             return None
         pairs.append((factored(value, normal_form).expr, Integer(1), vector))
+        certify(image, mul(pairs[-1][0], vector), normal_form, "eigenvector")
     for a, b in combinations(vectors, 2):
         if not normal_form.zero(SumOver(mul(a, b), i)):
             return None

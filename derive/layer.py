@@ -5,10 +5,10 @@ This is all that a layer is.  Derivation, closed form, kernel and LaTeX follow f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from sympy import Add, Expr
+from sympy import Add, Expr, Symbol
 
 from derive.errors import InputError
 from derive.expr import (
@@ -93,45 +93,82 @@ def _check(layer: Layer) -> None:
         if var.label in known:
             raise LayerError(f"{layer.name}: the name {var.label} is used twice")
         known[var.label] = var
+    for var in layer.parameters:
+        if var.axes:
+            raise LayerError(
+                f"{layer.name}: the parameter {var.name} must be one number; "
+                "what varies over an axis is an input"
+            )
     if not layer.definitions:
         raise LayerError(f"{layer.name}: a layer needs at least one definition")
+    depends = {layer.data.label}
     for definition in layer.definitions:
-        where = f"{layer.name}: {definition.var.label}"
-        if definition.var.label in known:
-            raise LayerError(f"{where} is defined twice")
-        for var in variables(definition.expr):
-            if var.label not in known:
-                raise LayerError(
-                    f"{where} uses {var.label}, which is not defined before it; "
-                    f"known here: {', '.join(known)}"
-                )
-            if var.axes != known[var.label].axes:
-                raise LayerError(
-                    f"{where} uses {var.name}, but {var.label} is declared as "
-                    f"{known[var.label].name}"
-                )
-        if definition.expr.has(Delta):
-            raise LayerError(f"{where} contains a δ; those belong to Jacobians")
-        for total in definition.expr.atoms(SumOver):
-            if absent := set(total.axes) - free_axes(total.body):
-                raise LayerError(
-                    f"{where} sums over {sorted_axes(absent)[0]}, which its summand "
-                    "does not vary over"
-                )
-        free = free_axes(definition.expr)
-        if free != frozenset(definition.var.axes):
-            raise LayerError(
-                f"{where} is declared over {[axis.name for axis in definition.var.axes]}, but its "
-                f"right-hand side varies over {[axis.name for axis in sorted_axes(free)]}"
-            )
+        _check_definition(definition, known, layer)
         known[definition.var.label] = definition.var
+        if depends & {var.label for var in variables(definition.expr)}:
+            depends.add(definition.var.label)
+    if layer.output.label not in depends:
+        raise LayerError(
+            f"{layer.name}: the output {layer.output.label} does not depend on {layer.data.label}"
+        )
+    _check_names(known, layer)
+
+
+def _check_definition(definition: Definition, known: Mapping[str, Var], layer: Layer) -> None:
+    where = f"{layer.name}: {definition.var.label}"
+    if definition.var.label in known:
+        raise LayerError(f"{where} is defined twice")
+    sums = sorted(definition.expr.atoms(SumOver), key=str)
+    bound = {axis for total in sums for axis in total.axes}
+    for var in variables(definition.expr):
+        if var.label not in known:
+            raise LayerError(
+                f"{where} uses {var.label}, which is not defined before it; "
+                f"known here: {', '.join(known)}"
+            )
+        if var.axes != known[var.label].axes:
+            raise LayerError(
+                f"{where} uses {var.name}, but {var.label} is declared as {known[var.label].name}"
+            )
+    if definition.expr.has(Delta):
+        raise LayerError(f"{where} contains a δ; those belong to Jacobians")
+    for total in sums:
+        if absent := set(total.axes) - free_axes(total.body):
+            raise LayerError(
+                f"{where} sums over {sorted_axes(absent)[0]}, which its summand does not vary over"
+            )
+    sizes = {axis.size for axis in layer.axes}
+    for symbol in sorted(definition.expr.atoms(Symbol) - sizes - bound, key=str):
+        if not isinstance(symbol, Var):
+            raise LayerError(
+                f"{where} uses {symbol}, which is neither a quantity nor the size of an axis"
+            )
+    free = free_axes(definition.expr)
+    if free != frozenset(definition.var.axes):
+        raise LayerError(
+            f"{where} is declared over {[axis.name for axis in definition.var.axes]}, but its "
+            f"right-hand side varies over {[axis.name for axis in sorted_axes(free)]}"
+        )
+
+
+def _check_names(known: Mapping[str, Var], layer: Layer) -> None:
+    """No quantity is called what the derivation calls something else, and no index is taken."""
+    if primed := [axis for axis in layer.axes if axis.level]:
+        raise LayerError(f"{layer.name} uses the index {primed[0]}; those belong to Jacobians")
+    taken = {
+        **{axis.size.name: f"the size of the axis {axis}" for axis in layer.axes},
+        "u": "the scalar factor of the Jacobian",
+        "R": "the matrix factor of the Jacobian",
+    }
     for label in known:
-        for derived, derivative in (("d" + label, "adjoint"), (label + "_dot", "tangent")):
-            if derived in known:
-                raise LayerError(
-                    f"{layer.name}: {derived} is the name of the {derivative} of "
-                    f"{label}; call it something else"
-                )
+        taken["d" + label] = f"the adjoint of {label}"
+        taken[label + "_dot"] = f"the tangent of {label}"
+        taken["inv_root_" + label] = f"an inverse root that contains {label}"
+    for label in known:
+        if label in taken:
+            raise LayerError(
+                f"{layer.name}: {label} is the name of {taken[label]}; call it something else"
+            )
 
 
 def _reading_order(expr: Expr, layer: Layer) -> Expr:

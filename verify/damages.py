@@ -181,6 +181,7 @@ def _check(node: ast.AST) -> Iterator[str]:
 
 
 def _of_nodes(source: str) -> Iterator[Mutant]:
+    lines = source.encode().splitlines(keepends=True)
     for function in ast.walk(ast.parse(source)):
         if not isinstance(function, ast.FunctionDef):
             continue
@@ -189,16 +190,18 @@ def _of_nodes(source: str) -> Iterator[Mutant]:
             for node in inside:
                 for operator in OPERATORS:
                     for text in operator.apply(node):
-                        yield _mutant(source, node, text, operator.name, function.name)
-            yield from _confused(source, function, inside)
+                        yield _mutant(lines, node, text, operator.name, function.name)
+            yield from _confused(lines, function, inside)
         else:
             for node in inside:
                 for text in _check(node):
                     assert isinstance(node, ast.If)
-                    yield _mutant(source, node.test, text, "check left out", function.name)
+                    yield _mutant(lines, node.test, text, "check left out", function.name)
 
 
-def _confused(source: str, function: ast.FunctionDef, inside: list[ast.AST]) -> Iterator[Mutant]:
+def _confused(
+    lines: list[bytes], function: ast.FunctionDef, inside: list[ast.AST]
+) -> Iterator[Mutant]:
     """Each name that is read, replaced by the last other value that is known there."""
     known = {
         a.arg: 0 for a in function.args.args if a.annotation and ast.unparse(a.annotation) == "Any"
@@ -216,21 +219,19 @@ def _confused(source: str, function: ast.FunctionDef, inside: list[ast.AST]) -> 
     for node in inside:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in known:
             others = [n for n, line in known.items() if line < node.lineno and n != node.id]
-            last = max(others, key=lambda name: known[name])
-            yield _mutant(source, node, last, "name confused", function.name)
+            for last in sorted(others, key=lambda name: known[name])[-1:]:
+                yield _mutant(lines, node, last, "name confused", function.name)
 
 
-def _mutant(source: str, node: ast.AST, text: str, operator: str, function: str) -> Mutant:
-    """The source with one node replaced."""
+def _mutant(lines: list[bytes], node: ast.AST, text: str, operator: str, function: str) -> Mutant:
+    """The source with one node replaced; positions in a syntax tree count bytes."""
     assert isinstance(node, ast.expr | ast.stmt)
-    old = ast.get_source_segment(source, node) or ""
-    lines = source.encode().splitlines(keepends=True)
-    start = sum(map(len, lines[: node.lineno - 1])) + node.col_offset
+    first, last = node.lineno - 1, node.end_lineno or node.lineno
+    before = b"".join(lines[:first]) + lines[first][: node.col_offset]
+    after = lines[last - 1][node.end_col_offset :] + b"".join(lines[last:])
     new = f"({text})" if isinstance(node, ast.BinOp | ast.UnaryOp) else text
-    damaged = source.encode()[:start] + new.encode() + source.encode()[start + len(old.encode()) :]
-    shown = " ".join(old.split())
-    name = f"{operator} in {function}: {shown} → {text}"
-    return Mutant(name, node.lineno, damaged.decode())
+    name = f"{operator} in {function}: {ast.unparse(node)} → {text}"
+    return Mutant(name, node.lineno, (before + new.encode() + after).decode())
 
 
 # --- Text -----------------------------------------------------------------------------------------

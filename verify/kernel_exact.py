@@ -259,7 +259,7 @@ class _Kernel:
     def __init__(self, module: ModuleType, layer: Layer) -> None:
         vars(module).update(_WIDE=object, _BLOCK=BLOCK)
         self.module, self.layer = module, layer
-        other = {code_name(var) for var in layer.inputs} | {"axis"}
+        other = {code_name(var) for var in (*layer.inputs, *layer.parameters)} | {"axis"}
         self.kept = [name for name in module.Cache._fields if name not in other]
 
     def run(self, case: Case) -> Iterator[tuple[str, Array | str]]:

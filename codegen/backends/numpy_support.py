@@ -21,7 +21,7 @@ Array: TypeAlias = npt.NDArray[Any]
 
 _WIDE: Any = np.float64  # everything is computed in this type and rounded once, on storing
 _BLOCK = 2**16  # elements of a block: its temporaries stay in the cache
-_WORK = 10_000  # how hard to look for overlap before comparing bounds only
+_WORK: Any = 10_000  # how hard to look for overlap before comparing bounds; NumPy types it -1 | 0
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
@@ -47,6 +47,7 @@ class _Layout(NamedTuple):
         return tuple(n if k == self.axis else 1 for k, n in enumerate(self.shape))
 
     def zeros(self) -> Array:
+        """Where the totals of blocks are added up."""
         return np.zeros(self.group_shape, _WIDE)
 
     def total(self, block: Array) -> Array:
@@ -55,6 +56,7 @@ class _Layout(NamedTuple):
         return result
 
     def blocks(self) -> Iterator[tuple[slice, ...]]:
+        """Indices of about _BLOCK elements each, which meet every element once."""
         longest = max(self.reduced, key=lambda k: self.shape[k])
         length = self.shape[longest]
         size = int(np.prod(self.shape, dtype=np.int64))
@@ -64,6 +66,7 @@ class _Layout(NamedTuple):
 
 
 def _layout(x: Array, axis: int) -> _Layout:
+    """The layout of x with its channels along ``axis``; reduced over all other axes."""
     if x.ndim < 2:
         raise ValueError(f"x has shape {x.shape}; (m, C) or (N, C, *spatial) is needed")
     try:
@@ -82,6 +85,7 @@ def _wide(block: Array) -> Array:
 
 
 def _array(name: str, value: npt.ArrayLike) -> Array:
+    """The value as an array of floats; TypeError naming any other dtype."""
     array = np.asarray(value)
     if array.dtype.name not in _FLOATS:
         raise TypeError(f"{name} has dtype {array.dtype}; one of {', '.join(_FLOATS)} is needed")
@@ -89,6 +93,7 @@ def _array(name: str, value: npt.ArrayLike) -> Array:
 
 
 def _like(name: str, value: npt.ArrayLike, x: Array) -> Array:
+    """An array of floats in the shape of x."""
     array = _array(name, value)
     if array.shape != x.shape:
         raise ValueError(f"{name} has shape {array.shape}; the shape of x, {x.shape}, is needed")
@@ -109,19 +114,22 @@ def _per_channel(name: str, value: npt.ArrayLike | None, layout: _Layout, defaul
 
 
 def _real(name: str, value: float) -> float:
+    """A real number of any kind, unchanged but for its type."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}; a real number is needed")
     return float(value)
 
 
 def _overlap(first: Array, second: Array) -> bool:
+    """Whether two arrays share an element; where that is too hard to tell, whether they might."""
     try:
-        return bool(np.shares_memory(first, second, max_work=_WORK))  # type: ignore[arg-type] # typed too narrowly
+        return bool(np.shares_memory(first, second, max_work=_WORK))
     except np.exceptions.TooHardError:
         return bool(np.may_share_memory(first, second))
 
 
 def _same_memory(first: Array, second: Array) -> bool:
+    """Whether two arrays are the same elements in the same order."""
     return (
         first.ctypes.data == second.ctypes.data
         and first.dtype == second.dtype

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 MODULE = '''"""{title} in NumPy: forward, backward, jvp, and two textbook forms of backward.
 
-Defined by ({source})
+By definition ({source}), for each channel,
 
 {definitions}
 
@@ -39,7 +39,9 @@ import numpy.typing as npt
 
 CACHE = '''
 class Cache(NamedTuple):
-    """What forward saves for the others: x itself, not a copy, and one value for each channel.
+    """What forward saves for the others: x itself, not a copy, and float64 values for each channel.
+
+{kept}
 
     It stays valid whatever happens to y, and as long as x is not changed.
     """
@@ -60,20 +62,20 @@ def forward(
 {parameter_defaults}    axis: int = 1,
     out: Array | tuple[Array] | None = None,
 ) -> tuple[Array, Cache]:
-    """y and the cache that the other functions take.
+    """y and the cache that the other functions take, by the definitions.
 
 {definitions}
 
-    x: (m, C) or (N, C, *spatial), channels along ``axis``.  {learnt_names}: (C,), any float dtype;
-    None means {neutral}.  out: an array for y, which may be exactly x.
+{about}
 
-    Raises TypeError for a dtype that is not one of the floats, ValueError for a wrong shape or an
-    out that overlaps an input in part.
+    Raises TypeError for any other dtype and for what is not a number or an array where one is
+    needed; ValueError for a shape or an axis that does not fit, and for an out that overlaps an
+    input in part.
     """
     x = _array("x", x)
     layout = _layout(x, axis)
 {setup}
-    inputs = [a for a in ({learnt_names}) if isinstance(a, np.ndarray)]
+    inputs = [a for a in {inputs} if isinstance(a, np.ndarray)]
     (y,) = _results(out, {{"y": x.shape}}, x.dtype, replaces=x, apart=inputs)
     if _overlap(y, x):
         x = x.copy()  # y replaces it, and the cache has to stay valid
@@ -90,8 +92,7 @@ def backward(
 
 {closed}
 
-    dy: the shape of x.  out: an array for dx, which may be exactly dy, or a tuple of arrays or None
-    for ({gradient_names}).  Parameters that were None get their gradients all the same.
+{about}
 
     Raises TypeError and ValueError like forward.
     """
@@ -99,11 +100,11 @@ def backward(
     dy = _like("dy", dy, cache.x)
     one = (layout.channels,)
     shapes = {{"dx": layout.shape{gradient_shapes}}}
-    {gradient_names} = _results(out, shapes, cache.x.dtype, replaces=dy, apart=[cache.x])
+    {gradients} = _results(out, shapes, cache.x.dtype, replaces=dy, apart=[cache.x])
     with np.errstate(all="ignore"):
 {backward_call}
 {store}
-    return {gradient_names}
+    return {gradients}
 '''
 
 STAGED = '''
@@ -112,8 +113,8 @@ def backward_staged(dy: npt.ArrayLike, cache: Cache) -> tuple[{gradient_types}]:
 
 {staged}
 
-    The same results as backward, from whole arrays and without closed forms: for teaching, as an
-    independent reference, and as the baseline of benchmarks.
+    The same arguments and results as backward, from whole arrays and without closed forms: for
+    teaching, as an independent reference, and as the baseline of benchmarks.
     """
     layout = _checked(cache)
     dy = _like("dy", dy, cache.x)
@@ -128,11 +129,13 @@ def jvp(
     x_dot: npt.ArrayLike | None,
 {tangent_arguments}    cache: Cache,
 ) -> Array:
-    """The directional derivative of y along {tangent_names}.
+    """The directional derivative of y along {tangent_names}, in closed form.
 
 {jvp_form}
 
-    x_dot: the shape of x; the others: (C,).  None means zero.
+{about}
+
+    Raises TypeError and ValueError like forward.
     """
     layout = _checked(cache)
     x_dot = np.zeros_like(cache.x) if x_dot is None else _like("x_dot", x_dot, cache.x)
@@ -149,8 +152,10 @@ def jacobian(cache: Cache, channel: int = 0) -> Array:
 
 {u_and_r}
 
-    Elements count in C order over every axis but the channels'.  It takes m*m numbers: for
-    teaching and as a reference.
+    Elements count in C order over every axis but the channels'.  The result has the dtype of x and
+    takes m*m numbers: for teaching and as a reference.
+
+    Raises TypeError for what is not a cache, ValueError for a channel that is out of range.
     """
     layout = _checked(cache)
     if not -layout.channels <= channel < layout.channels:

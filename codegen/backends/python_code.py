@@ -11,7 +11,7 @@ from collections.abc import Callable
 from sympy import Add, Expr, Integer, Mul, Pow, Symbol
 from sympy import exp as Exp  # noqa: N812 - a class
 
-from derive.expr import Delta, SumOver, Var, mul
+from derive.expr import Axis, Delta, SumOver, Var, mul
 
 Name = Callable[[Expr], str]
 
@@ -29,7 +29,7 @@ def _print(expr: Expr, name: Name) -> tuple[str, int]:
         return text, ATOM if text.replace("_", "a").isalnum() or text.endswith((")", "]")) else SUM
     if expr.is_Integer:
         return str(expr), ATOM if expr >= 0 else SUM
-    if isinstance(expr, Symbol):
+    if isinstance(expr, Symbol) and not isinstance(expr, Axis):
         return expr.name, ATOM
     if isinstance(expr, Add):
         return _sum(expr, name), SUM
@@ -50,7 +50,7 @@ def _bracket(expr: Expr, name: Name, tightness: int) -> str:
 def _sum(expr: Add, name: Name) -> str:
     text = ""
     for term in expr.args:
-        if term.could_extract_minus_sign() and not isinstance(term, Add):
+        if term.as_coeff_Mul()[0].is_negative:
             minus = " - " if text else "-"
             text += minus + _bracket(mul(-1, term), name, PRODUCT)
         else:

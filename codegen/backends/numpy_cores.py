@@ -1,0 +1,131 @@
+"""The cores of a NumPy module: the functions that compute.
+
+Each is printed from the passes of its kernel, one loop over blocks for each reading of the data;
+the two textbook forms, on whole arrays, straight from their programs.  Arguments are as the
+functions that users call prepare them: what has one value for each channel is in the shape that
+broadcasts against the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sympy import Expr, Symbol
+
+from codegen.backends.python_code import Name, code
+from codegen.backends.python_lines import signature, statement, tuple_of
+from codegen.ir import Assign, GroupPass, MapPass, Pass, ReducePass
+from codegen.names import code_name
+from codegen.pipeline import Kernel
+from derive.expr import Axis, Delta, SumOver, Var, free_axes, mul, variables
+
+READINGS = ("no reading", "one reading", "two readings", "three readings", "four readings")
+
+
+def core(kernel: Kernel, data: Var, outputs: Sequence[str], about: str) -> str:
+    """A scheduled kernel; it writes into ``outputs`` and returns its other results."""
+    given = [code_name(var) for var in kernel.program.given]
+    results = [name for var in kernel.program.results if (name := code_name(var)) not in outputs]
+    parameters = [*(f"{name}: Any" for name in given), "layout: _Layout"]
+    parameters += [f"{name}: Array" for name in outputs]
+    readings = sum(not isinstance(step, GroupPass) for step in kernel.passes)
+    lines = [signature(f"_{kernel.name}", parameters, "tuple[Array, ...]")]
+    lines.append(f'    """{about}, in {READINGS[readings]} of the data."""')
+    lines += _size(kernel)
+    for step in kernel.passes:
+        lines += _pass(step, frozenset(data.axes))
+    return "\n".join([*lines, f"    return {tuple_of(results)}"])
+
+
+def _pass(step: Pass, full: frozenset[Axis]) -> list[str]:
+    if isinstance(step, GroupPass):
+        return ["    # Once for each channel.", *_assignments(step.assigns, _name)]
+    blocks = _blocks_read(step, full)
+    body = [f"        {code_name(v)}_block = _wide({code_name(v)}[block])" for v in blocks]
+    for a in step.local:
+        body += statement(f"{code_name(a.target)} = {_code(a.expr, blocks)}", a.note, 8)
+    if isinstance(step, ReducePass):
+        head = ["    # One reading of the data: sums over the batch."]
+        head += [f"    {code_name(a.target)} = layout.zeros()" for a in step.sums]
+        body += [
+            f"        {code_name(a.target)} += layout.total({_code(a.expr.body, blocks)})"
+            for a in step.sums
+        ]
+    else:
+        head = ["    # One reading of the data: the result, rounded once as it is stored."]
+        for a in step.results:
+            body += statement(f"{code_name(a.target)}[block] = {_code(a.expr, blocks)}", a.note, 8)
+    return [*head, "    for block in layout.blocks():", *body]
+
+
+def _blocks_read(step: ReducePass | MapPass, full: frozenset[Axis]) -> list[Var]:
+    """Arrays of the data's size that a pass reads."""
+    made = {a.target for a in step.local}
+    written = step.sums if isinstance(step, ReducePass) else step.results
+    read = {v for a in (*step.local, *written) for v in variables(a.expr)} - made
+    return sorted((v for v in read if free_axes(v) == full), key=lambda var: var.name)
+
+
+def _code(expr: Expr, blocks: Sequence[Var] = ()) -> str:
+    return code(expr, lambda node: _name(node) + ("_block" if node in blocks else ""))
+
+
+def staged_core(kernel: Kernel, data: Var) -> str:
+    """The chain rule on whole arrays, one line for each adjoint."""
+    given = [code_name(var) for var in kernel.program.given]
+    parameters = [*(f"{name}: Any" for name in given), "layout: _Layout"]
+    lines = [signature(f"_{kernel.name}", parameters, "tuple[Array, ...]")]
+    lines.append('    """The chain rule, backwards through the definitions, on whole arrays."""')
+    lines += _size(kernel)
+    full = frozenset(data.axes)
+    whole = [code_name(v) for v in kernel.program.given if free_axes(v) == full]
+    lines.append(f"    {', '.join(whole)} = {', '.join(f'_wide({w})' for w in whole)}")
+
+    def name(node: Expr) -> str:
+        if isinstance(node, SumOver):
+            return f"layout.total({code(node.body, name)})"
+        return _name(node)
+
+    lines += _assignments(kernel.program.assigns, name)
+    results = [code_name(var) for var in kernel.program.results]
+    return "\n".join([*lines, f"    return {tuple_of(results)}"])
+
+
+def jacobian_core(kernel: Kernel) -> str:
+    """u·R of one channel: rows are the output's elements, columns the data's."""
+    row, column = kernel.program.results[1].axes[:2]
+    parameters = [*(f"{code_name(var)}: Any" for var in kernel.program.given), "m: int"]
+    lines = [signature(f"_{kernel.name}", parameters, "Array")]
+    lines.append('    """uR of one channel, from its own column of x and its own values."""')
+
+    def in_matrix(node: Expr) -> str:
+        if isinstance(node, Delta):
+            return "np.eye(m, dtype=_WIDE)"
+        way = {(True, False): "[:, None]", (False, True): "[None, :]"}
+        return _name(node) + way.get((row in free_axes(node), column in free_axes(node)), "")
+
+    for assign in kernel.program.assigns:
+        square = {row, column} <= free_axes(assign.expr)
+        lines += _assignments([assign], in_matrix if square else _name)
+    product = code(mul(*kernel.program.results), in_matrix)
+    return "\n".join([*lines, f"    jacobian: Array = {product}", "    return jacobian"])
+
+
+def _assignments(assigns: Iterable[Assign], name: Name) -> list[str]:
+    lines = []
+    for a in assigns:
+        lines += statement(f"{code_name(a.target)} = {code(a.expr, name)}", a.note, 4)
+    return lines
+
+
+def _name(node: Expr) -> str:
+    if not isinstance(node, Var):
+        raise TypeError(f"no code for {type(node).__name__} here: {node}")
+    return code_name(node)
+
+
+def _size(kernel: Kernel) -> list[str]:
+    """m, if the kernel's formulas speak of it."""
+    symbols = {s for a in kernel.program.assigns for s in a.expr.atoms(Symbol)}
+    sizes = [s for s in symbols if not isinstance(s, Var | Axis)]
+    return ["    m = layout.m"] if sizes else []

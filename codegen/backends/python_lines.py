@@ -1,0 +1,77 @@
+"""Lines of Python source, broken at :data:`WIDTH` columns.  Nothing here knows a formula."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+WIDTH = 100
+
+
+def indented(lines: Iterable[str], by: int = 4) -> str:
+    """The lines as one text."""
+    return "\n".join(" " * by + line for line in lines)
+
+
+def paragraph(text: str, by: int = 4) -> str:
+    """Words filled to the width."""
+    space = " " * by
+    filled = textwrap.TextWrapper(WIDTH, space, space, break_on_hyphens=False)
+    return filled.fill(text)
+
+
+def one_a_line(entries: Iterable[str], by: int = 4) -> str:
+    """Parameters or arguments, each on its own line with its comma."""
+    return "".join(f"{' ' * by}{entry},\n" for entry in entries)
+
+
+def tuple_of(names: Sequence[str]) -> str:
+    """A tuple as it stands after ``return`` or before ``=``: ``a, b`` or ``(a,)``."""
+    return ", ".join(names) if len(names) > 1 else f"({''.join(f'{name},' for name in names)})"
+
+
+def statement(text: str, note: str, indent: int) -> list[str]:
+    """A line of code with its comment beside it, or above where that is too long."""
+    if not note:
+        return broken(text, indent)
+    if indent + len(text) + len("  # ") + len(note) <= WIDTH:
+        return [f"{' ' * indent}{text}  # {note}"]
+    return [f"{' ' * indent}# {note}", *broken(text, indent)]
+
+
+def broken(text: str, indent: int) -> list[str]:
+    """An assignment, if it is too long broken before its outermost additions."""
+    space = " " * indent
+    if indent + len(text) <= WIDTH:
+        return [space + text]
+    target, expression = text.split(" = ", 1)
+    parts, depth, start = [], 0, 0
+    for k, letter in enumerate(expression):
+        depth += (letter in "([") - (letter in ")]")
+        if depth == 0 and expression[k : k + 3] in (" + ", " - "):
+            parts.append(expression[start:k])
+            start = k + 1
+    parts.append(expression[start:])
+    return [f"{space}{target} = (", *(f"{space}    {part}" for part in parts), f"{space})"]
+
+
+def signature(name: str, parameters: Sequence[str], returns: str) -> str:
+    """The head of a function."""
+    return _bracketed(f"def {name}", parameters, f" -> {returns}:", 0)
+
+
+def call(function: str, arguments: Sequence[str], indent: int) -> str:
+    """A call, or an assignment of one."""
+    return _bracketed(function, arguments, "", indent)
+
+
+def _bracketed(before: str, entries: Sequence[str], after: str, indent: int) -> str:
+    """On one line, else with the entries on a line of their own, else with a line for each."""
+    space, inside = " " * indent, ", ".join(entries)
+    line = f"{space}{before}({inside}){after}"
+    if len(line) <= WIDTH:
+        return line
+    middle = f"{space}    {inside}\n"
+    if len(middle) > WIDTH + 1:
+        middle = one_a_line(entries, indent + 4)
+    return f"{space}{before}(\n{middle}{space}){after}"

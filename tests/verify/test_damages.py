@@ -1,0 +1,205 @@
+"""The damages are many and different, and what becomes of each is told truly.
+
+That every one of them is caught is for test_mutation.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from codegen.backends import BACKENDS
+from codegen.pipeline import build
+from derive.derivation import derive
+from derive.errors import InputError
+from derive.layers import LAYERS
+from tests.altered import BATCH_NORMS
+from verify.damages import CORES, OPERATORS, REWRITES, Mutant, mutants
+from verify.fields import Arithmetic, NotASquare, Values
+from verify.loading import load
+from verify.mutation import EQUIVALENT, Score, score
+from verify.references import REFERENCES, Node, Reference
+
+SOURCE = (Path(__file__).parents[2] / "generated/numpy_kernels/batch_norm.py").read_text("utf-8")
+LAYER, REFERENCE = LAYERS["batch_norm"], REFERENCES["batch_norm"]
+MUTANTS = mutants(SOURCE)
+
+
+def _kind(mutant: Mutant) -> str:
+    return mutant.name.split(" in _")[0]
+
+
+def _score(only: list[Mutant], **options: Any) -> Score:
+    return score(SOURCE, LAYER, REFERENCE, only=only, **options)
+
+
+# --- The damages ---------------------------------------------------------------------------------
+
+
+def test_there_are_hundreds_and_no_two_are_alike() -> None:
+    assert len(MUTANTS) >= 500
+    assert len({mutant.source for mutant in (*MUTANTS, Mutant("", 0, SOURCE))}) == len(MUTANTS) + 1
+    kinds = Counter(_kind(mutant) for mutant in MUTANTS)
+    assert {operator.name for operator in OPERATORS} <= set(kinds)
+    assert {name for name, _, _ in REWRITES} <= set(kinds)
+    assert {"name confused", "check left out"} <= set(kinds)
+    for core in CORES:
+        assert sum(f" in {core}: " in mutant.name for mutant in MUTANTS) >= 40
+
+
+def test_each_differs_in_one_place() -> None:
+    before = SOURCE.splitlines()
+    for mutant in MUTANTS:
+        after = mutant.source.splitlines()
+        pairs = enumerate(zip(before, after, strict=False))
+        first = next(k for k, (old, new) in pairs if old != new)
+        rest = before[first + 5 :]  # the damaged statement takes five lines at most
+        assert after[len(after) - len(rest) :] == rest, mutant.name
+        assert mutant.line - 1 <= first < mutant.line + 5, mutant.name
+
+
+def test_each_is_python() -> None:
+    for mutant in MUTANTS[::5]:
+        ast.parse(mutant.source)
+
+
+@pytest.mark.parametrize(
+    ("operator", "line", "becomes"),
+    [
+        ("sign flipped", "dx[block] = u * (m * dy_block - sum_dy", "(m * dy_block) + sum_dy"),
+        ("sign flipped", "dmu = layout.total(-dx_hat * inv_std)", "total((dx_hat) * inv_std"),
+        ("term dropped", "- x_hat * sum_dy_xhat)", "u * (((m * dy_block - sum_dy)))"),
+        ("factor dropped", "y[block] = gamma * x_hat + beta", "y[block] = (x_hat) + beta"),
+        ("division", "mean = sum_x / m", "mean = (sum_x * m)"),
+        ("exponent", "inv_std**3", "(inv_std**2)"),
+        ("exponent", "x_shifted**2", "(x_shifted**1)"),
+        ("size", "u = gamma * inv_std / m", "u = gamma * inv_std / (m - 1)"),
+        ("size", "u = gamma * inv_std / m", "u = gamma * inv_std / (m + 1)"),
+        ("root", "1 / np.sqrt(var + eps)", "1 / (var + eps)"),
+        ("root", "1 / np.sqrt(var + eps)", "1 / (np.sqrt(var) + eps)"),
+        ("term dropped", "1 / np.sqrt(var + eps)", "1 / np.sqrt((var))"),
+        ("sum", "sum_dy += layout.total(dy_block)", "sum_dy = layout.total(dy_block)"),
+        ("sum", "sum_dy += layout.total(dy_block)", "layout.total(dy_block) / layout.m"),
+        ("sum", "sum_dy += layout.total(dy_block)", "axis=layout.axis, keepdims=True"),
+        ("blocks", "for block in layout.blocks()", "for block in [next(layout.blocks())]"),
+        ("blocks", "y[block] = gamma", "y[next(layout.blocks())] = gamma"),
+        ("results swapped", "return dgamma, dbeta", "return dbeta, dgamma"),
+        ("term dropped", "x_block - mean - mean_rest", "((x_block - mean))"),
+        ("precision", "sum_x = layout.zeros()", "np.float32"),
+    ],
+)
+def test_an_operator_does_what_its_name_says(operator: str, line: str, becomes: str) -> None:
+    lines = SOURCE.splitlines()
+    assert any(
+        _kind(mutant) == operator
+        and line in lines[mutant.line - 1]
+        and becomes in mutant.source.splitlines()[mutant.line - 1]
+        for mutant in MUTANTS
+    )
+
+
+def test_mutants_are_the_same_each_time() -> None:
+    assert mutants(SOURCE) == MUTANTS
+    assert [mutant.line for mutant in MUTANTS] == sorted(mutant.line for mutant in MUTANTS)
+
+
+# --- What becomes of them ------------------------------------------------------------------------
+
+
+def test_each_check_alone_leaves_damages_to_the_others() -> None:
+    """So none of them is there for nothing."""
+    by_name = {_kind(mutant): mutant for mutant in MUTANTS}
+    chosen = {
+        "exact": next(m for m in MUTANTS if "y[block] → y[next(" in m.name),
+        "contract": by_name["errstate removed"],
+        "accuracy": by_name["variance E[x²] − μ²"],
+    }
+    for name, mutant in chosen.items():
+        found = _score(list(chosen.values()), checks=[name])
+        assert set(found.survivors) == set(chosen.values()) - {mutant}
+        assert (found.killed, found.by_check[name]) == (1, 1)
+
+
+def test_what_survives_is_told() -> None:
+    harmless = Mutant("a comment", 1, SOURCE + "# the end\n")
+    broken = Mutant("no Python", 1, "def")
+    told: list[tuple[int, int]] = []
+    found = _score([harmless, broken], progress=lambda done, total: told.append((done, total)))
+    assert found.survivors == (harmless,)
+    assert (found.killed, found.equivalent) == (1, ())
+    assert found.by_check == {"exact": 1, "contract": 0, "accuracy": 0}
+    assert found.verdicts[1].detail.startswith("raised SyntaxError")
+    assert told == [(1, 2), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "check"),
+    [
+        ("sum_dy += ", "sum_dy -= ", "exact"),
+        ("eps: float = 1e-5", "eps: float = 1e-4", "contract"),
+        ("sum_x += layout.total(x_block)", "sum_x += layout.total(x[block])", "accuracy"),
+    ],
+)
+def test_a_damaged_source_cannot_be_scored(old: str, new: str, check: str) -> None:
+    with pytest.raises(InputError, match=f"^the undamaged source fails the {check} check: "):
+        score(SOURCE.replace(old, new), LAYER, REFERENCE, only=[])
+
+
+def test_without_exact_points_nothing_is_scored() -> None:
+    def rootless(numbers: Arithmetic, given: Values, node: Node) -> None:
+        raise NotASquare("never")
+
+    with pytest.raises(InputError, match=r"^rootless has no exact points to compare batch_norm at"):
+        score(SOURCE, LAYER, Reference("rootless", rootless))
+
+
+EQUIVALENT_CALLS: dict[str, tuple[type[Exception], Callable[[Any, Any, Any], object]]] = {
+    "not out.flags.writeable": (
+        ValueError,
+        lambda kernel, x, _: kernel.forward(x, out=np.broadcast_to(x[0], x.shape)),
+    ),
+    "len(outs) != len(shapes)": (
+        ValueError,
+        lambda kernel, x, cache: kernel.backward(x, cache, out=(x.copy(), None)),
+    ),
+    "not isinstance(cache, Cache)": (
+        AttributeError,
+        lambda kernel, x, _: kernel.backward(x, None),
+    ),
+    "channel < layout.channels": (
+        IndexError,
+        lambda kernel, _, cache: kernel.jacobian(cache, channel=3),
+    ),
+}
+
+
+@pytest.mark.parametrize("condition", EQUIVALENT_CALLS)
+def test_an_equivalent_mutant_raises_and_is_not_counted(condition: str) -> None:
+    (name,) = (name for name in EQUIVALENT if condition in name)
+    (mutant,) = (mutant for mutant in MUTANTS if mutant.name == name)
+    kernel: Any = load(mutant.source, "equivalent")
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    _, cache = kernel.forward(x)
+    error, call = EQUIVALENT_CALLS[condition]
+    with pytest.raises(error):
+        call(kernel, x, cache)
+    found = _score([mutant])
+    assert (found.killed, found.survivors, found.equivalent) == (0, (), (mutant,))
+    assert len(EQUIVALENT) == len(EQUIVALENT_CALLS)
+
+
+@pytest.mark.parametrize("name", ["eps outside", "no gamma"])
+def test_damages_follow_an_altered_definition(name: str) -> None:
+    """Its contract is another, so the exact check alone has to notice."""
+    layer, reference = BATCH_NORMS[name]
+    source = BACKENDS["numpy"].render(build(derive(layer)))
+    cores = [m for m in mutants(source) if any(f" in {core}: " in m.name for core in CORES)]
+    assert len(cores) >= 300
+    found = score(source, layer, reference, only=cores[::12], checks=["exact"])
+    assert found.survivors == ()
