@@ -1,0 +1,21 @@
+"""The commands, one file each.  Add a file that defines ``command``, and a line here.
+
+Such a file imports click and other files of this kind at its top, and all else inside its
+functions, so that ``--help`` answers at once.  A command returns its exit status, or None for 0.
+"""
+
+import click
+
+from commands import completion, contract, derive, generate, list_layers, plot, run, verify
+
+# In the order of the help.
+COMMANDS: dict[str, click.Command] = {
+    "run": run.command,
+    "derive": derive.command,
+    "generate": generate.command,
+    "verify": verify.command,
+    "contract": contract.command,
+    "list": list_layers.command,
+    "plot": plot.command,
+    "completion": completion.command,
+}

@@ -1,0 +1,105 @@
+"""Arguments and options that several commands have, and what their values stand for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from derive.errors import InputError
+    from derive.layer import Layer
+    from derive.study import Study
+
+
+def layer_names() -> list[str]:
+    from derive.layers import LAYERS
+
+    return list(LAYERS)
+
+
+def study_names() -> list[str]:
+    from derive.studies import STUDIES
+
+    return list(STUDIES)
+
+
+def layer_named(name: str) -> Layer:
+    """The layer of that name.  Raises InputError, with the nearest name, if there is none."""
+    from derive.layers import LAYERS
+
+    if name in LAYERS:
+        return LAYERS[name]
+    raise _unknown(name, layers=list(LAYERS))
+
+
+def layer_or_study_named(name: str) -> Layer | Study:
+    """The layer or the study of that name.  Raises InputError like layer_named."""
+    from derive.layers import LAYERS
+    from derive.studies import STUDIES
+
+    if name in STUDIES:
+        return STUDIES[name]
+    if name in LAYERS:
+        return LAYERS[name]
+    raise _unknown(name, layers=list(LAYERS), studies=list(STUDIES))
+
+
+def _unknown(name: str, **known: list[str]) -> InputError:
+    """``known`` are the names of each kind, by the plural of the kind."""
+    import difflib
+
+    from derive.errors import InputError
+
+    names = [one for group in known.values() for one in group]
+    near = difflib.get_close_matches(name.lower().replace("-", "_"), names, n=1, cutoff=0.4)
+    guess = f"; did you mean {near[0]}?" if near else ""
+    lists = "; ".join(f"{kind}: {', '.join(group)}" for kind, group in known.items())
+    return InputError(f"there is no layer {name!r}{guess} ({lists})")
+
+
+def complete_layer(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in layer_names() if name.startswith(incomplete)]
+
+
+def complete_layer_or_study(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    names = [*layer_names(), *study_names()]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_notation(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    from derive.render.notation_file import NAMES
+
+    return [name for name in NAMES if name.startswith(incomplete)]
+
+
+def generated_folder() -> Path:
+    """The project's own ``generated/``, in the checkout or where it is installed."""
+    import generated
+
+    return Path(generated.__path__[0])
+
+
+layer_argument = click.argument("layer", default="batch_norm", shell_complete=complete_layer)
+layer_or_study_argument = click.argument(
+    "subject",
+    metavar="[LAYER|STUDY]",
+    default="batch_norm",
+    shell_complete=complete_layer_or_study,
+)
+seed_option = click.option("--seed", default=0, show_default=True, help="Of every random draw.")
+notation_option = click.option(
+    "--notation",
+    default="paper",
+    show_default=True,
+    metavar="NAME",
+    help="Symbols: paper, lamp, layer, code, plain, or a TOML file of your own.",
+    shell_complete=complete_notation,
+)
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A matrix (m, C) in a .npy, .npz or .csv file, or by name: wine, blood-panel.",
+)

@@ -1,0 +1,1 @@
+"""Pictures, with matplotlib (``pip install 'backnorm[plot]'``).  Nothing else imports this."""
