@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from sympy import Expr, Function, Pow
 
+from derive.errors import InputError
 from derive.expr import (
     Axis,
     Definition,
@@ -31,7 +32,7 @@ from derive.expr import (
 )
 
 
-class NotNormalError(ValueError):
+class NotNormalError(InputError):
     """The normal form cannot represent an expression, so nothing can be proved about it."""
 
 
@@ -51,6 +52,11 @@ class Identity:
     total: SumOver
     value: Expr
     source: Var
+
+    @property
+    def bound(self) -> frozenset[str]:
+        """The names of the axes summed over; a sum over several is a sum of sums here."""
+        return frozenset(a.base for total in self.total.atoms(SumOver) for a in total.axes)
 
 
 @dataclass(frozen=True)
@@ -72,13 +78,16 @@ class Chart:
     solved: Definition | None = None
 
     def display(self, expr: Expr) -> Expr:
-        """Root generators written out again as powers of what is under the root."""
+        """As people write it: roots written out again, and a sum of sums as one sum."""
         if isinstance(expr, Var) and expr.label in self.roots:
             root = self.roots[expr.label]
             base = Definition(root.var, root.base).at(*expr.axes)
             return Pow(base, -Pow(root.degree, -1))
         if isinstance(expr, SumOver):
-            total: Expr = SumOver(self.display(expr.body), *expr.axes)
+            body = self.display(expr.body)
+            clash = set(body.args) & set(expr.axes)  # Σₙ Σₙ, where the inner n is another
+            inner = body.axes if isinstance(body, SumOver) and not clash else ()
+            total: Expr = SumOver(body.body if inner else body, *expr.axes, *inner)
             return total
         if not expr.args:
             return expr

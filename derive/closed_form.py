@@ -81,14 +81,15 @@ def _product(powers: Monomial) -> Expr:
 def _coefficient(value: Coefficient, normal_form: NormalForm) -> Expr:
     """A rational function of sizes and constants, as numerator over denominator."""
 
-    def polynomial(terms: object) -> Expr:
-        parts = []
-        for exponents, number in terms.terms():  # type: ignore[attr-defined]  # untyped SymPy
-            symbols = zip(normal_form.chart.constants, exponents, strict=True)
-            parts.append(mul(number, *(Pow(symbol, power) for symbol, power in symbols)))
-        return add(*parts)
+    def term(item: tuple[tuple[int, ...], Expr], sign: int = 1) -> Expr:
+        exponents, number = item
+        symbols = zip(normal_form.chart.constants, exponents, strict=True)
+        return mul(Pow(number, sign), *(Pow(symbol, sign * power) for symbol, power in symbols))
 
-    return mul(polynomial(value.numer), Pow(polynomial(value.denom), -1))
+    above = add(*(term(item) for item in value.numer.terms()))
+    if len(value.denom) == 1:  # factor by factor: SymPy would put those of a product in its order
+        return mul(above, term(value.denom.terms()[0], -1))
+    return mul(above, Pow(add(*(term(item) for item in value.denom.terms())), -1))
 
 
 def _common_coefficient(values: list[Coefficient], normal_form: NormalForm) -> Coefficient:

@@ -15,7 +15,7 @@ from derive.polynomial import Monomial, Poly, power_of
 
 def chart_of(layer: Layer) -> Chart:
     """Coordinates for a layer: roots, normalised variable, then the identities they reveal."""
-    chart = Chart(constants=(*(axis.size for axis in layer.axes), *layer.parameters))
+    chart = Chart(constants=layer.constants)
     for definition in layer:
         chart = _with_roots(chart, definition.expr)
         if not definition.expr.has(SumOver):

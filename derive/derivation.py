@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from derive.chart import Chart
+from derive.chart import Chart, NotNormalError
 from derive.closed_form import closed_form
 from derive.coordinates import chart_of
 from derive.differentiate import jvp, vjp
@@ -38,7 +38,7 @@ class Derivation:
     identities: tuple[Fact, ...]
     adjoints: tuple[Result, ...]
     tangent: Result
-    jacobian: Jacobian
+    jacobian: Jacobian | None
     facts: tuple[Fact, ...]
 
     def __getitem__(self, label: str) -> Result:
@@ -57,17 +57,18 @@ class Derivation:
 
     def steps(self) -> Iterable[Step]:
         """Every certified step."""
-        for result in (
-            *self.adjoints,
-            self.tangent,
-            *self.jacobian.intermediate,
-            self.jacobian.entry,
-        ):
+        for result in (*self.adjoints, self.tangent, *self.entries()):
             yield from result.steps
+
+    def entries(self) -> tuple[Result, ...]:
+        """The derivative of every quantity with respect to one entry of the data, if taken."""
+        jacobian = self.jacobian
+        return () if jacobian is None else (*jacobian.intermediate, jacobian.entry)
 
     def all_facts(self) -> tuple[Fact, ...]:
         """Identities, facts about the derivatives and facts about R."""
-        return (*self.identities, *self.facts, *self.jacobian.facts)
+        about_r = () if self.jacobian is None else self.jacobian.facts
+        return (*self.identities, *self.facts, *about_r)
 
 
 def derive(layer: Layer) -> Derivation:
@@ -75,6 +76,15 @@ def derive(layer: Layer) -> Derivation:
 
     Raises LayerError or NotNormalError where the definitions are outside what the engine proves.
     """
+    try:
+        return _derived(layer)
+    except NotNormalError as error:
+        raise NotNormalError(
+            f"{layer.name}: the engine cannot prove the gradients of this layer: {error}"
+        ) from error
+
+
+def _derived(layer: Layer) -> Derivation:
     chart = chart_of(layer)
     adjoints = _adjoints(layer, chart)
     known = {result.var.label: result.definition for result in adjoints}
@@ -93,18 +103,20 @@ def _identities(chart: Chart) -> tuple[Fact, ...]:
         value = closed_form(identity.value, normal_form)
         certify(identity.total, value, normal_form, "identity")
         reason = Reason("by the definition of {}", (identity.source,))
-        facts.append(Fact(identity.total, value, reason))
+        facts.append(Fact(chart.display(identity.total), value, reason))
     return tuple(facts)
 
 
 def _adjoints(layer: Layer, chart: Chart) -> tuple[Result, ...]:
     known: dict[str, Definition] = {}
+    kept = {adjoint(var).label for var in layer.stages}
     results = []
     cotangents = {layer.output: adjoint(layer.output)}
     for derivative in vjp(layer.definitions, cotangents, layer.inputs):
         through = tuple(term.through for term in derivative.terms)
         reason = Reason("chain rule through " + ", ".join("{}" for _ in through), through)
-        context = Context(NormalForm(chart, known), known)
+        used = {label: d for label, d in known.items() if label not in kept}
+        context = Context(NormalForm(chart, used), used, NormalForm(chart, known))
         result = result_of(derivative, derivative.var, reason, context)
         results.append(result)
         known[result.var.label] = result.definition

@@ -140,6 +140,12 @@ class SumOver(Expr):
     def free_symbols(self) -> set[Any]:
         return self.body.free_symbols - set(self.axes)
 
+    def _eval_is_positive(self) -> bool | None:
+        return self.body.is_positive or None  # no axis is empty
+
+    def _eval_is_nonnegative(self) -> bool | None:
+        return self.body.is_nonnegative or None
+
     def _eval_derivative(self, _: Symbol) -> Expr:
         raise TypeError("a sum is differentiated by derive.differentiate, never by sympy.diff")
 
@@ -216,6 +222,8 @@ def mul(*factors: Expr | int) -> Expr:
             coefficient = coefficient * part
         else:
             parts.append(part)
+    if any(isinstance(part, Mul) for part in parts):  # √(ab) √(ab) has become ab
+        return mul(coefficient, *parts)
     if coefficient != 1 or not parts:
         parts.insert(0, coefficient)
     product: Expr = Mul._from_args(parts)
@@ -234,6 +242,8 @@ def add(*terms: Expr | int) -> Expr:
             number, rest = term.as_coeff_Mul()
             coefficients[rest] = coefficients.get(rest, Integer(0)) + number
     parts = [mul(number, rest) for rest, number in coefficients.items() if number != 0]
+    if any(isinstance(part, Add) for part in parts):  # 2(a + b) - (a + b) has become a + b
+        return add(*parts)
     total: Expr = Add._from_args(parts)
     return total
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import combinations
 
-from sympy import Expr, Integer, Pow
+from sympy import Expr, Integer, Mul, Pow
 
 from derive.chart import Chart
 from derive.closed_form import closed_form, factored
@@ -27,7 +27,7 @@ from derive.expr import (
     rename,
     sorted_axes,
 )
-from derive.layer import Layer, LayerError
+from derive.layer import Layer
 from derive.normal_form import NormalForm
 from derive.polynomial import ONE, Monomial, name_of
 from derive.rules import STAGE, Context, close, rewrite
@@ -61,11 +61,15 @@ class Spectrum:
 class Jacobian:
     """∂y/∂x as u·R, and facts about R.
 
-    ``entry`` is the Result for ∂yᵢ/∂xⱼ; ``u`` and ``R`` define its content and primitive part.
+    ``rows`` are the axes along which entries of the data influence each other, ``columns`` the same
+    at the index of the data.  ``entry`` is the Result for ∂yᵢ/∂xⱼ; ``u`` and ``R`` define its
+    content and primitive part.
     ``intermediate`` holds the same derivative of each statistic and intermediate quantity.
     ``spectrum`` is None where R is not symmetric.
     """
 
+    rows: tuple[Axis, ...]
+    columns: tuple[Axis, ...]
     intermediate: tuple[Result, ...]
     entry: Result
     u: Definition
@@ -83,14 +87,20 @@ def result_of(
     return Result(derivative.var, lhs, derivative.expr, reason, staging, close(staged, context))
 
 
-def jacobian_of(layer: Layer, chart: Chart, dx: Definition) -> Jacobian:
-    """∂(every quantity)/∂x, u and R.  ``dx`` is the closed form of the chain rule's result."""
-    axis = _row_axis(layer)
-    column = axis.prime()
-    wrt = wrt_of(layer, axis, column)
+def jacobian_of(layer: Layer, chart: Chart, dx: Definition) -> Jacobian | None:
+    """∂(every quantity)/∂x, u and R.  ``dx`` is the closed form of the chain rule's result.
+
+    None where the output does not vary over the axes of the data, and no square matrix is meant.
+    """
+    if set(layer.data.axes) != set(layer.output.axes):
+        return None
+    rows = layer.reduced_axes or layer.data.axes[:1]
+    columns = tuple(axis.prime() for axis in rows)
+    wrt = wrt_of(layer, rows, columns)
+    seed = mul(*(Delta(row, column) for row, column in zip(rows, columns, strict=True)))
     known: dict[str, Definition] = {}
     results: list[Result] = []
-    for derivative in jvp(layer.definitions, {layer.data: Delta(axis, column)}):
+    for derivative in jvp(layer.definitions, {layer.data: seed}):
         context = Context(NormalForm(chart, known), known)
         of = layer[derivative.var.of].var
         reason = Reason("differentiate the definition of {}", (of,))
@@ -100,28 +110,42 @@ def jacobian_of(layer: Layer, chart: Chart, dx: Definition) -> Jacobian:
     *intermediate, entry = results
     normal_form = NormalForm(chart, known)
     parts = factored(normal_form.poly(entry.closed), normal_form)
-    u = Definition(_named("u", parts.content), parts.content)
-    R = Definition(_named("R", parts.primitive, axis, column), parts.primitive)  # noqa: N806 - R is its name
+    factors = Mul.make_args(parts.content)
+    deltas = [factor for factor in factors if isinstance(factor, Delta)]  # they belong to R
+    scale = mul(*(factor for factor in factors if factor not in deltas))
+    primitive = mul(*deltas, parts.primitive)
+    u = Definition(_named("u", scale), scale)
+    R = Definition(_named("R", primitive, *rows, *columns), primitive)  # noqa: N806 - R is its name
     names = NormalForm(chart, {"u": u, "R": R})
     certify(entry.closed, mul(u.var, R.var), names, "the Jacobian is u·R")
-    facts = _facts(layer, names, u.var, R.var, dx)
-    return Jacobian(tuple(intermediate), entry, u, R, facts, _spectrum(names, R.var))
+    matrix = _Matrix(R.var, rows, columns, names)
+    facts = _facts(layer, matrix, u.var, dx)
+    return Jacobian(rows, columns, tuple(intermediate), entry, u, R, facts, _spectrum(matrix))
 
 
-def _row_axis(layer: Layer) -> Axis:
-    """The one axis along which the entries of the data influence each other."""
-    axes = layer.reduced_axes or layer.data.axes[:1]
-    if len(axes) != 1:
-        raise LayerError(
-            f"{layer.name} sums over {len(axes)} axes; its Jacobian needs one: "
-            "let a single axis run over all that is reduced"
-        )
-    if not {axes[0]} <= set(layer.data.axes) & set(layer.output.axes):
-        raise LayerError(
-            f"{layer.name}: {layer.data.name} and {layer.output.name} must both vary over "
-            f"{axes[0]}, which is summed over, to have a square Jacobian"
-        )
-    return axes[0]
+@dataclass(frozen=True)
+class _Matrix:
+    """R with its indices, and a normal form that knows what it is."""
+
+    var: Var
+    rows: tuple[Axis, ...]
+    columns: tuple[Axis, ...]
+    normal_form: NormalForm
+
+    @property
+    def others(self) -> tuple[Axis, ...]:
+        """Indices that R varies over, but not as a matrix."""
+        return self.var.axes[2 * len(self.rows) :]
+
+    def at(self, rows: tuple[Axis, ...], columns: tuple[Axis, ...]) -> Var:
+        return self.var.at(*rows, *columns, *self.others)
+
+    def moved(self, expr: Expr) -> Expr:
+        """An expression over the rows' indices, at the columns'."""
+        return rename(expr, dict(zip(self.rows, self.columns, strict=True)))
+
+    def symmetric(self) -> bool:
+        return self.normal_form.zero(self.var - self.at(self.columns, self.rows))
 
 
 def _named(label: str, expr: Expr, *first: Axis) -> Var:
@@ -129,82 +153,75 @@ def _named(label: str, expr: Expr, *first: Axis) -> Var:
     return Var(label, *first, *rest)
 
 
-def _facts(
-    layer: Layer,
-    normal_form: NormalForm,
-    u: Var,
-    R: Var,  # noqa: N803 - R is its name
-    dx: Definition,
-) -> tuple[Fact, ...]:
-    i, j, *rest = R.axes
-    k = i.prime(2)
-
-    def entry(row: Axis, column: Axis) -> Var:
-        return R.at(row, column, *rest)
+def _facts(layer: Layer, matrix: _Matrix, u: Var, dx: Definition) -> tuple[Fact, ...]:
+    rows, columns, normal_form = matrix.rows, matrix.columns, matrix.normal_form
+    between = tuple(axis.prime(2) for axis in rows)
+    R = matrix.var  # noqa: N806 - R is its name
 
     def fact(says: str, lhs: Expr, *formulas: Expr) -> Fact:
         rhs = closed_form(lhs, normal_form)
         certify(lhs, rhs, normal_form, says)
         return Fact(lhs, rhs, Reason(says, formulas))
 
-    dy = adjoint(layer.output)
-    product = SumOver(mul(dy, u, entry(i, j)), i)
-    column = dx.at(*(j if axis == i else axis for axis in dx.var.axes))
-    certify(product, column, normal_form, "dx = dy·uR")
+    product = SumOver(mul(adjoint(layer.output), u, R), *rows)
+    certify(product, matrix.moved(dx.expr), normal_form, "dx = dy·uR")
     facts = [
         Fact(
             product,
-            adjoint(wrt_of(layer, i, j)),
+            adjoint(wrt_of(layer, rows, columns)),
             Reason("the chain rule's result is the cotangent times uR"),
         )
     ]
-    if normal_form.zero(entry(i, j) - entry(j, i)):
-        facts.append(Fact(entry(i, j), entry(j, i), Reason("R is symmetric")))
-    facts.append(fact("R applied to a constant vector", SumOver(entry(i, j), j)))
+    if matrix.symmetric():
+        facts.append(Fact(R, matrix.at(columns, rows), Reason("R is symmetric")))
+    facts.append(fact("R applied to a constant vector", SumOver(R, *columns)))
     if (v := normal_form.chart.normalised) is not None:
-        moved = v.at(*(j if axis == i else axis for axis in v.axes))
-        facts.append(fact("R applied to {}", SumOver(mul(entry(i, j), moved), j), v))
-    facts.append(fact("the trace of R", SumOver(entry(i, i), i)))
-    facts.append(fact("R squared", SumOver(mul(entry(i, k), entry(k, j)), k)))
+        facts.append(fact("R applied to {}", SumOver(mul(R, matrix.moved(v)), *columns), v))
+    facts.append(fact("the trace of R", SumOver(matrix.at(rows, rows), *rows)))
+    squared = SumOver(mul(matrix.at(rows, between), matrix.at(between, columns)), *between)
+    facts.append(fact("R squared", squared))
     return tuple(facts)
 
 
-def wrt_of(layer: Layer, axis: Axis, column: Axis) -> Var:
+def wrt_of(layer: Layer, rows: tuple[Axis, ...], columns: tuple[Axis, ...]) -> Var:
     """The data at the column's index."""
-    return layer.data.at(*(column if a == axis else a for a in layer.data.axes))
+    moved = dict(zip(rows, columns, strict=True))
+    return layer.data.at(*(moved.get(axis, axis) for axis in layer.data.axes))
 
 
-def _spectrum(normal_form: NormalForm, R: Var) -> Spectrum | None:  # noqa: N803 - R is its name
+def _spectrum(matrix: _Matrix) -> Spectrum | None:
     """The eigenvalues of a symmetric R = κI − Σ_f (…)f fᵀ, from R applied to an arbitrary vector v.
 
     Sums of f·v are what separates R·v from κv: where they vanish R·v = κv, which leaves m − (number
     of f) dimensions; each f is then tried as an eigenvector.  None where this shape is not met.
     """
-    i, j, *rest = R.axes
-    if not normal_form.zero(R - R.at(j, i, *rest)):
+    rows, columns, normal_form = matrix.rows, matrix.columns, matrix.normal_form
+    R = matrix.var  # noqa: N806 - R is its name
+    if not matrix.symmetric():
         return None
-    v = Var("(any vector)", i, *rest)
-    poly = normal_form.poly(SumOver(mul(R, v.at(j, *rest)), j))
+    v = Var("(any vector)", *rows, *matrix.others)
+    poly = normal_form.poly(SumOver(mul(R, matrix.moved(v)), *columns))
     bulk = {powers: c for powers, c in poly.items() if not _sums(powers)}
     sums = {total: None for powers in poly for total in _sums(powers)}
     if set(bulk) != {((v, 1),)}:
         return None
-    vectors = [mul(total.body, Pow(v, -1)) for total in sorted(sums, key=name_of)]
+    vectors = [mul(_innermost(total), Pow(v, -1)) for total in sorted(sums, key=name_of)]
     if any(vector.has(v) or not free_axes(vector) <= set(v.axes) for vector in vectors):
         return None
     kappa = normal_form.expr({ONE: bulk[((v, 1),)]})
-    pairs = [(kappa, add(i.size, -len(vectors)), None)]
+    size = mul(*(row.size for row in rows))
+    pairs = [(kappa, add(size, -len(vectors)), None)]
     for vector in vectors:
-        image = SumOver(mul(R, rename(vector, {i: j})), j)
+        image = SumOver(mul(R, matrix.moved(vector)), *columns)
         value = normal_form.poly(mul(image, Pow(vector, -1)))
-        if any(free_axes(g) & {i, j} for powers in value for g, _ in powers):
+        if any(free_axes(g) & {*rows, *columns} for powers in value for g, _ in powers):
             return None
         pairs.append((factored(value, normal_form).expr, Integer(1), vector))
         certify(image, mul(pairs[-1][0], vector), normal_form, "eigenvector")
     for a, b in combinations(vectors, 2):
-        if not normal_form.zero(SumOver(mul(a, b), i)):
+        if not normal_form.zero(SumOver(mul(a, b), *rows)):
             return None
-    trace = SumOver(R.at(i, i, *rest), i)
+    trace = SumOver(matrix.at(rows, rows), *rows)
     certify(
         trace,
         add(*(mul(value, count) for value, count, _ in pairs)),
@@ -212,6 +229,11 @@ def _spectrum(normal_form: NormalForm, R: Var) -> Spectrum | None:  # noqa: N803
         "the eigenvalues add up to the trace",
     )
     return Spectrum(tuple(Eigenvalue(*pair) for pair in pairs))
+
+
+def _innermost(expr: Expr) -> Expr:
+    """The summand of a sum over several axes, which the normal form writes as sums of sums."""
+    return _innermost(expr.body) if isinstance(expr, SumOver) else expr
 
 
 def _sums(powers: Monomial) -> list[SumOver]:

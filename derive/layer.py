@@ -5,7 +5,7 @@ This is all that a layer is.  Derivation, closed form, kernel and LaTeX follow f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from sympy import Add, Expr, Symbol
@@ -31,9 +31,11 @@ class LayerError(InputError):
 
 @dataclass(frozen=True)
 class Layer:
-    """Inputs, parameters (constants such as ε that get no gradient), definitions and output.
+    """Inputs, parameters (ε, frozen statistics: what gets no gradient), definitions and output.
 
-    ``data`` is the input that the layer normalises; the other inputs are learnt.
+    ``data`` is the input that the layer normalises; the other inputs are learnt.  ``stages`` are
+    quantities whose adjoints keep their names in the closed forms of others, as a block of several
+    layers is best read (and computed): ∂ℓ/∂W is a sum of ∂ℓ/∂Z, whatever that is.
     ``source`` cites where the definition comes from (paper, section, equation).
     """
 
@@ -44,6 +46,7 @@ class Layer:
     learnt: tuple[Var, ...]
     parameters: tuple[Var, ...]
     definitions: tuple[Definition, ...]
+    stages: tuple[Var, ...] = ()
 
     def __post_init__(self) -> None:
         ordered = tuple(
@@ -66,14 +69,22 @@ class Layer:
     @property
     def axes(self) -> tuple[Axis, ...]:
         """Every axis that the layer mentions, in a fixed order."""
-        seen: set[Axis] = set().union(*(var.axes for var in self.inputs))
+        seen: set[Axis] = set().union(*(var.axes for var in (*self.inputs, *self.parameters)))
         return sorted_axes(seen)
 
     @property
+    def constants(self) -> tuple[Expr, ...]:
+        """What varies over no axis and gets no gradient: sizes, and parameters such as ε."""
+        sizes = tuple(axis.size for axis in self.axes)
+        return sizes + tuple(var for var in self.parameters if not var.axes)
+
+    @property
     def reduced_axes(self) -> tuple[Axis, ...]:
-        """The axes that some definition sums over."""
+        """The axes that some definition sums over, those of the data first."""
         sums: set[SumOver] = set().union(*(d.expr.atoms(SumOver) for d in self.definitions))
-        return sorted_axes({axis for total in sums for axis in total.axes})
+        summed = {axis for total in sums for axis in total.axes}
+        own = tuple(axis for axis in self.data.axes if axis in summed)
+        return own + sorted_axes(summed - set(own))
 
     def __getitem__(self, label: str) -> Definition:
         for definition in self.definitions:
@@ -93,14 +104,9 @@ def _check(layer: Layer) -> None:
         if var.label in known:
             raise LayerError(f"{layer.name}: the name {var.label} is used twice")
         known[var.label] = var
-    for var in layer.parameters:
-        if var.axes:
-            raise LayerError(
-                f"{layer.name}: the parameter {var.name} must be one number; "
-                "what varies over an axis is an input"
-            )
     if not layer.definitions:
         raise LayerError(f"{layer.name}: a layer needs at least one definition")
+    _check_sizes(layer)
     depends = {layer.data.label}
     for definition in layer.definitions:
         _check_definition(definition, known, layer)
@@ -112,6 +118,20 @@ def _check(layer: Layer) -> None:
             f"{layer.name}: the output {layer.output.label} does not depend on {layer.data.label}"
         )
     _check_names(known, layer)
+
+
+def _check_sizes(layer: Layer) -> None:
+    """One size for each index: messages and formulas show the index alone."""
+    mentioned = [*layer.inputs, *layer.parameters]
+    for definition in layer.definitions:
+        mentioned += [definition.var, *variables(definition.expr)]
+    sizes: dict[str, Symbol] = {}
+    for axis in (axis for var in mentioned for axis in var.axes):
+        if sizes.setdefault(axis.name, axis.size) != axis.size:
+            raise LayerError(
+                f"{layer.name}: the index {axis} has the sizes {sizes[axis.name]} and {axis.size}; "
+                "give each range an index of its own"
+            )
 
 
 def _check_definition(definition: Definition, known: Mapping[str, Var], layer: Layer) -> None:
@@ -155,20 +175,26 @@ def _check_names(known: Mapping[str, Var], layer: Layer) -> None:
     """No quantity is called what the derivation calls something else, and no index is taken."""
     if primed := [axis for axis in layer.axes if axis.level]:
         raise LayerError(f"{layer.name} uses the index {primed[0]}; those belong to Jacobians")
-    taken = {
-        **{axis.size.name: f"the size of the axis {axis}" for axis in layer.axes},
-        "u": "the scalar factor of the Jacobian",
-        "R": "the matrix factor of the Jacobian",
-    }
-    for label in known:
-        taken["d" + label] = f"the adjoint of {label}"
-        taken[label + "_dot"] = f"the tangent of {label}"
-        taken["inv_root_" + label] = f"an inverse root that contains {label}"
+    taken = taken_names(known, layer.axes)
     for label in known:
         if label in taken:
             raise LayerError(
                 f"{layer.name}: {label} is the name of {taken[label]}; call it something else"
             )
+
+
+def taken_names(labels: Iterable[str], axes: Iterable[Axis]) -> dict[str, str]:
+    """The names that a derivation gives to things of its own, with what they are."""
+    taken = {
+        **{axis.size.name: f"the size of the axis {axis}" for axis in axes},
+        "u": "the scalar factor of the Jacobian",
+        "R": "the matrix factor of the Jacobian",
+    }
+    for label in labels:
+        taken["d" + label] = f"the adjoint of {label}"
+        taken[label + "_dot"] = f"the tangent of {label}"
+        taken["inv_root_" + label] = f"an inverse root that contains {label}"
+    return taken
 
 
 def _reading_order(expr: Expr, layer: Layer) -> Expr:

@@ -12,10 +12,9 @@ generators, are not a disproof by themselves (:mod:`verify.exact` has the counte
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isqrt
 from typing import Any
 
-from sympy import QQ, Add, Expr, Function, Integer, Mul, Pow, exp
+from sympy import QQ, Add, Expr, Function, Integer, Mul, Pow, exp, integer_nthroot
 from sympy.polys.fields import FracField
 
 from derive.chart import Chart, Identity, NotNormalError, match
@@ -27,11 +26,11 @@ from derive.expr import (
     SumOver,
     Var,
     add,
-    canonical,
     free_axes,
     mul,
     rename,
 )
+from derive.functions import Maximum
 from derive.polynomial import (
     ONE,
     Coefficient,
@@ -120,6 +119,8 @@ class NormalForm:
             return self._power(self.poly(expr.base), expr.exp)
         if isinstance(expr, SumOver):
             return self._sum(self.poly(expr.body), expr.axes)
+        if isinstance(expr, Maximum):
+            return self.poly(expr.by_absolute())
         if isinstance(expr, Function) and len(expr.args) == 1:
             return self._function(expr)
         raise NotNormalError(f"no normal form for {type(expr).__name__}: {expr}")
@@ -132,11 +133,22 @@ class NormalForm:
 
     def _function(self, expr: Expr) -> Poly:
         argument = expr.args[0]
-        if isinstance(argument, Var) and (type(expr), argument.label) in self.chart.aliases:
-            return self.poly(self.chart.aliases[type(expr), argument.label].at(*argument.axes))
+        if (known := self._alias(expr.func, argument)) is not None:
+            return self.poly(known)
         if isinstance(expr, exp):
             return self._exponential(self.poly(argument))
-        return self._generator(expr.func(self.expr(self.poly(argument))))
+        argument = _settled(self.expr(self.poly(argument)))
+        if (known := self._alias(expr.func, argument)) is not None:
+            return self.poly(known)
+        applied = expr.func(argument)
+        return self._generator(applied) if applied.func is expr.func else self.poly(applied)
+
+    def _alias(self, function: type[Function], argument: Expr) -> Expr | None:
+        """The quantity that was defined as this function of this argument, if one was."""
+        if not isinstance(argument, Var):
+            return None
+        known = self.chart.aliases.get((function, argument.label))
+        return None if known is None else known.at(*argument.axes)
 
     def _exponential(self, exponent: Poly) -> Poly:
         """exp(2a − b) = exp(a)² exp(b)⁻¹: SymPy writes powers of exp inside it."""
@@ -145,8 +157,8 @@ class NormalForm:
             number = coefficient.as_expr()
             count = int(number) if number.is_Integer and powers else 1
             term = self.expr({powers: coefficient / count})
-            known = self.chart.aliases.get((exp, term.label)) if isinstance(term, Var) else None
-            factor = self.poly(known.at(*term.axes)) if known else self._generator(exp(term))
+            known = self._alias(exp, term)
+            factor = self._generator(exp(term)) if known is None else self.poly(known)
             product = times(product, self._power(factor, Integer(count)))
         return product
 
@@ -188,9 +200,11 @@ class NormalForm:
         if q == 1:
             return coefficient**p
         number = coefficient.as_expr()
-        if q == 2 and number.is_Rational and number > 0:
-            top, bottom = isqrt(int(number.p)), isqrt(int(number.q))
-            if (top * top, bottom * bottom) == (number.p, number.q):
+        if number.is_Rational and number > 0:
+            (top, above), (bottom, below) = (
+                integer_nthroot(int(n), q) for n in number.as_numer_denom()
+            )
+            if above and below:
                 return self.field(QQ(top, bottom)) ** p
         raise NotNormalError(f"the root of {number} is not rational")
 
@@ -246,10 +260,11 @@ class NormalForm:
         """
         parts: list[tuple[Expr, int]] = []
         used = {axis for generator, _ in powers for axis in free_axes(generator)} | set(axes)
-        for generator, power in powers:
-            if not (isinstance(generator, SumOver) and free_axes(generator) & set(axes)) or (
-                power < 0
-            ):
+        pending = list(reversed(powers))
+        while pending:
+            generator, power = pending.pop()
+            inner = isinstance(generator, SumOver) and free_axes(generator) & set(axes)
+            if not inner or power < 0:
                 parts.append((generator, power))
                 continue
             for _ in range(power):
@@ -261,8 +276,8 @@ class NormalForm:
                     fresh[axis] = new
                     used.add(new)
                 axes += tuple(fresh.values())
-                body = rename(generator.body, fresh)
-                parts.extend(_powers(body))
+                # Sums in it that vary with these are merged in their turn.
+                pending.extend(reversed(_powers(rename(generator.body, fresh))))
         return parts, axes
 
     def _eliminate(self, poly: Poly, axes: tuple[Axis, ...]) -> Poly:
@@ -296,21 +311,22 @@ class NormalForm:
 
     def _elimination_key(
         self, axis: Axis, powers: Monomial, axes: tuple[Axis, ...]
-    ) -> tuple[int, bool, str]:
-        entangled = {a for g, _ in powers if axis in free_axes(g) for a in free_axes(g)}
-        named = any(
-            axis.base == a.base for identity in self.chart.identities for a in identity.total.axes
-        )
-        return len(entangled & set(axes)), not named, axis.name
+    ) -> tuple[int, bool, str, list[str], str]:
+        around = [(g, p) for g, p in powers if axis in free_axes(g)]
+        entangled = {a for g, _ in around for a in free_axes(g)} & set(axes)
+        named = any(axis.base in identity.bound for identity in self.chart.identities)
+        # Where it occurs tells apart two indices over one range, whatever they are called.
+        others = {a: Axis(f"({a.base})", a.size.name) for a in entangled}
+        marked = {**others, axis: Axis("(this)", axis.size.name)}
+        occurs = sorted(f"{rename(g, marked)} ** {p}" for g, p in around)
+        return len(entangled), not named, axis.base, occurs, axis.name
 
     def _atom(self, parts: list[tuple[Expr, int]], axis: Axis) -> Poly:
         """One irreducible sum as a generator, or what an identity says it is."""
         free = frozenset[Axis]().union(*(free_axes(g) for g, _ in parts)) - {axis}
-        bound = Axis(axis.base, axis.size.name)  # the lowest free index, so that Σᵢ and Σⱼ agree
-        while bound in free:
-            bound = bound.prime()
+        bound = _lowest(axis, free)
         moved = {axis: bound} if axis != bound else {}
-        body: Expr = Mul(*(Pow(canonical(rename(g, moved)), p) for g, p in parts))
+        body: Expr = Mul(*(Pow(_settled(rename(g, moved)), p) for g, p in parts))
         total: SumOver = SumOver(body, bound)
         for identity in self.chart.identities:
             renaming = match(identity.total, total)
@@ -339,6 +355,27 @@ class NormalForm:
             raise NotNormalError(f"{generator} is not a generator")
         if isinstance(generator, Var) and generator.label in self.chart.eliminated:
             raise NotNormalError(f"{generator} should have been eliminated")
+
+
+def _lowest(axis: Axis, free: frozenset[Axis]) -> Axis:
+    """The index to bind over the same range: as few primes as can be, so that Σᵢ and Σⱼ agree."""
+    bound = Axis(axis.base, axis.size.name)
+    while bound in free:
+        bound = bound.prime()
+    return bound
+
+
+def _settled(expr: Expr) -> Expr:
+    """In SymPy's order, and each sum at its lowest index: renaming may have left gaps."""
+    if isinstance(expr, SumOver):
+        (axis,) = expr.axes
+        bound = _lowest(axis, free_axes(expr))
+        moved = {axis: bound} if axis != bound else {}
+        total: Expr = SumOver(_settled(rename(expr.body, moved)), bound)
+        return total
+    if isinstance(expr, Delta) or not expr.args:
+        return expr
+    return expr.func(*(_settled(arg) for arg in expr.args))
 
 
 def _powers(product: Expr) -> list[tuple[Expr, int]]:

@@ -7,19 +7,22 @@ A rule proposes; :func:`rewrite` certifies each proposal by normal form before i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sympy import Add, Expr, Mul
+from sympy import Add, Expr, Mul, Pow
 
 from derive.closed_form import factored
 from derive.expr import (
+    Axis,
     Definition,
     Delta,
     SumOver,
     Var,
     add,
+    adjoint,
     canonical,
     free_axes,
+    mean,
     mul,
     rebuild,
     rename,
@@ -27,31 +30,50 @@ from derive.expr import (
     substitute,
     variables,
 )
+from derive.layer import Layer
 from derive.normal_form import NormalForm
 from derive.trace import Reason, Step, certify
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a rule may use: the normal form, and the results that came before."""
+    """What a rule may use: the normal form, and the results that came before.
+
+    ``prover`` knows more where results are to keep their names; proofs are made with it.
+    """
 
     normal_form: NormalForm
     known: Mapping[str, Definition]
+    more: NormalForm | None = None
+
+    @property
+    def prover(self) -> NormalForm:
+        return self.more or self.normal_form
 
 
 Proposal = tuple[Expr, Reason]
 
 
 @dataclass(frozen=True)
+class Example:
+    """``before`` becomes ``after``, over :data:`CENTRING`, where ``known`` was derived before."""
+
+    before: Expr
+    after: Expr
+    known: tuple[Definition, ...] = ()
+
+
+@dataclass(frozen=True)
 class Rule:
     """``apply`` returns the rewritten expression with the reason, or None where it has no use.
 
-    ``latex`` states the rule in general.
+    ``latex`` states the rule in general, ``example`` shows it at work.
     """
 
     name: str
     latex: str
     apply: Callable[[Expr, Context], Proposal | None]
+    example: Example
 
 
 def rewrite(expr: Expr, rules: Sequence[Rule], context: Context) -> tuple[Step, ...]:
@@ -62,8 +84,13 @@ def rewrite(expr: Expr, rules: Sequence[Rule], context: Context) -> tuple[Step, 
         if proposal is None or proposal[0] == expr:
             continue
         after, reason = proposal
-        certify(expr, after, context.normal_form, rule.name)
-        steps.append(Step(rule.name, expr, after, reason))
+        certify(expr, after, context.prover, rule.name)
+        if canonical(after) != canonical(expr):
+            steps.append(Step(rule.name, expr, after, reason))
+        elif steps:  # only the order is another: the step before gets it
+            steps[-1] = replace(steps[-1], after=after)
+        else:
+            continue
         expr = after
     return tuple(steps)
 
@@ -90,7 +117,7 @@ def _vanish(expr: Expr, context: Context) -> Proposal | None:
     found: list[Expr] = []
 
     def visit(total: SumOver) -> Expr:
-        poly, cited = context.normal_form.citing(total)
+        poly, cited = context.prover.citing(total)
         if poly or not cited:
             return total
         if not found:
@@ -135,18 +162,20 @@ def _expanded(body: Expr) -> Expr:
 
 
 def _contracted(term: Expr, total: SumOver, found: list[Expr]) -> Expr:
-    for delta in Mul.make_args(term):
-        if isinstance(delta, Delta) and set(delta.indices) & set(total.axes):
-            gone, stays = delta.indices
-            if gone not in total.axes:
-                gone, stays = stays, gone
-            found.append(delta)
-            rest = mul(*(part for part in Mul.make_args(term) if part != delta))
-            left = tuple(axis for axis in total.axes if axis != gone)
-            contracted: Expr = SumOver(rename(rest, {gone: stays}), *left)
+    """Σ of a product, each δ in it used up."""
+    axes = total.axes
+    while True:
+        deltas = [d for d in Mul.make_args(term) if isinstance(d, Delta)]
+        delta = next((d for d in deltas if set(d.indices) & set(axes)), None)
+        if delta is None:
+            contracted: Expr = SumOver(term, *axes)
             return contracted
-    kept: Expr = SumOver(term, *total.axes)
-    return kept
+        gone, stays = delta.indices
+        if gone not in axes:
+            gone, stays = stays, gone
+        found.append(delta)
+        axes = tuple(axis for axis in axes if axis != gone)
+        term = rename(mul(*(part for part in Mul.make_args(term) if part != delta)), {gone: stays})
 
 
 def _constants(expr: Expr, _: Context) -> Proposal | None:
@@ -180,12 +209,74 @@ def _collect(expr: Expr, context: Context) -> Proposal | None:
     return result.expr, Reason("collect")
 
 
-VANISH = Rule("vanishing sum", r"\sum_i f_i = 0 \text{ where a definition says so}", _vanish)
-INSERT = Rule("insert", r"v = f \Rightarrow g(v) = g(f)", _insert)
-CONTRACT = Rule("contract", r"\sum_i \delta_{ij} f_i = f_j", _contract)
-NORMALISE = Rule("normalise", r"x_i = \mu + \hat{x}_i \sqrt{\sigma^2 + \varepsilon}", _normalise)
-CONSTANTS = Rule("constants", r"\sum_i c f_i = c \sum_i f_i", _constants)
-COLLECT = Rule("collect", r"a f + a g = a (f + g)", _collect)
+# --- The rules, each with an example --------------------------------------------------------------
+
+_i = Axis("i", "m")
+_j = _i.prime()
+_x, _z, _y = Var("x", _i), Var("z", _i), Var("y", _i)
+_mu, _a = Var("mu"), Var("a")
+_dy, _dz = adjoint(_y), adjoint(_z)
+
+CENTRING = Layer(
+    name="centring",
+    title="Centring and scaling",
+    source="the smallest layer that every rule applies to",
+    data=_x,
+    learnt=(_a,),
+    parameters=(),
+    definitions=(
+        Definition(_mu, mean(_x, _i), "mean"),
+        Definition(_z, _x - _mu, "centre"),
+        Definition(_y, _a * _z, "scale"),
+    ),
+)
+
+VANISH = Rule(
+    "vanishing sum",
+    r"\sum_i f_i = 0 \text{ where a definition says so}",
+    _vanish,
+    Example(
+        add(SumOver(_dy, _i), mul(_a, SumOver(add(_x, mul(-1, _mu)), _i))),
+        SumOver(_dy, _i),
+    ),
+)
+INSERT = Rule(
+    "insert",
+    r"v = f \Rightarrow g(v) = g(f)",
+    _insert,
+    Example(
+        SumOver(_dz, _i),
+        SumOver(mul(_dy, _a), _i),
+        known=(Definition(_dz, mul(_dy, _a)),),
+    ),
+)
+CONTRACT = Rule(
+    "contract",
+    r"\sum_i \delta_{ij} f_i = f_j",
+    _contract,
+    Example(SumOver(mul(Delta(_i, _j), _a, _z), _i), mul(_a, _z.at(_j))),
+)
+NORMALISE = Rule(
+    "normalise",
+    r"x_i = \mu + \hat{x}_i \sqrt{\sigma^2 + \varepsilon}",
+    _normalise,
+    Example(mul(_a, SumOver(mul(_dy, _x), _i)), mul(_a, SumOver(mul(_dy, add(_z, _mu)), _i))),
+)
+CONSTANTS = Rule(
+    "constants",
+    r"\sum_i c f_i = c \sum_i f_i",
+    _constants,
+    Example(SumOver(mul(_a, _dy, _z), _i), mul(_a, SumOver(mul(_dy, _z), _i))),
+)
+COLLECT = Rule(
+    "collect",
+    r"a f + a g = a (f + g)",
+    _collect,
+    Example(
+        add(mul(_a, _dy), mul(-1, _a, mean(_dy, _i))),
+        mul(Pow(_i.size, -1), _a, add(mul(_i.size, _dy), mul(-1, SumOver(_dy, _i)))),
+    ),
+)
 
 RULES: tuple[Rule, ...] = (VANISH, INSERT, CONTRACT, NORMALISE, CONSTANTS, COLLECT)
 

@@ -7,7 +7,7 @@ own.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast, final
+from typing import final
 
 from sympy import Expr
 
@@ -60,7 +60,7 @@ class Result:
     """
 
     var: Var
-    lhs: Var | JacobianEntry
+    lhs: Expr | JacobianEntry
     start: Expr
     reason: Reason
     staging: tuple[Step, ...]
@@ -69,7 +69,7 @@ class Result:
     @property
     def entry(self) -> JacobianEntry | None:
         """The left-hand side, if it is a Jacobian's entry."""
-        return cast(JacobianEntry, self.lhs) if not isinstance(self.lhs, Var) else None
+        return self.lhs if isinstance(self.lhs, JacobianEntry) else None
 
     @property
     def steps(self) -> tuple[Step, ...]:

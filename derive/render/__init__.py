@@ -6,19 +6,20 @@
 
 from derive.render.latex import to_latex
 from derive.render.layout import ByCase, equation, formula
-from derive.render.notation import PAPER, PLAIN, Notation, Symbol
+from derive.render.notation import Notation, Symbol
+from derive.render.notation_file import PAPER, notation
 from derive.render.text import to_line, to_lines, to_text
 from derive.trace import JacobianEntry
 
 __all__ = [
     "PAPER",
-    "PLAIN",
     "ByCase",
     "JacobianEntry",
     "Notation",
     "Symbol",
     "equation",
     "formula",
+    "notation",
     "to_latex",
     "to_line",
     "to_lines",

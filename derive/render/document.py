@@ -6,18 +6,31 @@ What is shown and in which order is decided here, once; a format decides only ho
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
 from sympy import Add, Expr, Integer, Mul
 
 from derive.derivation import Derivation
-from derive.expr import Axis, Delta, SumOver, Var, adjoint, mul, rebuild, rename, sorted_axes
-from derive.jacobian import Spectrum
-from derive.layer import Layer
+from derive.expr import (
+    Axis,
+    Definition,
+    Delta,
+    SumOver,
+    Var,
+    adjoint,
+    mul,
+    rebuild,
+    rename,
+    sorted_axes,
+)
+from derive.jacobian import Jacobian, Spectrum
 from derive.render import tree
 from derive.render.layout import ByCase, equation, formula
-from derive.render.notation import PAPER, PLAIN, Notation
+from derive.render.notation import Notation
+from derive.render.notation_file import PAPER
+from derive.render.notation_fit import fitted
+from derive.render.roots import by_name, definition_of, named_roots
 from derive.render.tree import Node
 from derive.trace import Fact, JacobianEntry, Reason, Result, Step
 
@@ -55,40 +68,54 @@ class Equation:
 
 
 Block = Heading | Words | Equation
+_Side = TypeVar("_Side", Expr, JacobianEntry, ByCase, Expr | JacobianEntry, Expr | ByCase)
 
 
 def document(
-    derivation: Derivation, *, wrt: Sequence[str] = (), form: Form = "all", steps: bool = True
+    derivation: Derivation,
+    *,
+    wrt: Sequence[str] = (),
+    form: Form = "all",
+    steps: bool = True,
+    notation: Notation = PAPER,
 ) -> tuple[Block, ...]:
-    """The blocks for the gradients with respect to ``wrt`` (labels of inputs; empty means all)."""
-    return tuple(_Writer(derivation, wrt, form, steps).blocks())
+    """The blocks for the gradients with respect to ``wrt`` (labels of inputs; empty means all).
 
-
-def notation_of(layer: Layer) -> Notation:
-    """The 2015 paper's μ_B and σ²_B belong to statistics of a batch only."""
-    return PAPER if layer.data.axes[0] in layer.reduced_axes else PLAIN
+    Raises InputError where the notation cannot tell two names of the layer apart.
+    """
+    return tuple(_Writer(derivation, wrt, form, steps, notation).blocks())
 
 
 class _Writer:
-    def __init__(self, derivation: Derivation, wrt: Sequence[str], form: Form, steps: bool) -> None:
+    def __init__(
+        self,
+        derivation: Derivation,
+        wrt: Sequence[str],
+        form: Form,
+        steps: bool,
+        notation: Notation,
+    ) -> None:
         self.derivation = derivation
         self.layer = derivation.layer
         self.form, self.steps = form, steps
-        self.notation = notation_of(self.layer)
+        self.notation = fitted(notation, self.layer)
+        self.roots = named_roots(derivation.chart, self.notation)
         self.wanted = [adjoint(v) for v in self.layer.inputs if not wrt or v.label in wrt]
+        self.by_data = adjoint(self.layer.data) in self.wanted
         self.results = self._needed()
         self.shown = self._shown()
 
     def blocks(self) -> Iterator[Block]:
+        jacobian = self.derivation.jacobian if self.by_data else None
         yield Heading(self.layer.title, self.layer.source)
         yield Heading("Definitions")
-        for definition in self.layer.definitions:
-            yield self._equation(definition.var, definition.expr, Reason(definition.note))
+        yield from self._definitions()
         if self.form in ("staged", "all"):
             yield from self._staged()
         if self.form == "summary":
             yield from self._closed_forms()
-            yield from self._u_and_r()
+            if jacobian is not None:
+                yield from self._u_and_r(jacobian)
             return
         if self.derivation.identities:
             yield Heading("Identities", "read off the definitions, proved for every size")
@@ -96,16 +123,34 @@ class _Writer:
                 yield self._equation(fact.lhs, fact.rhs, fact.says)
         if self.form in ("closed", "all"):
             yield from self._closed()
-        if self.form in ("jacobian", "all") and adjoint(self.layer.data) in self.wanted:
-            yield from self._jacobian()
+        if self.form in ("jacobian", "all") and self.by_data:
+            if jacobian is not None:
+                yield from self._jacobian(jacobian)
+            else:
+                yield from self._facts(())
 
     # --- Sections ---------------------------------------------------------------------------------
+
+    def _definitions(self) -> Iterator[Block]:
+        left = list(self.roots)
+        for definition in self.layer.definitions:
+            for root in [r for r in left if by_name(definition.expr, [r]) != definition.expr]:
+                left.remove(root)
+                yield self._root(definition_of(root))
+            yield self._equation(definition.var, definition.expr, Reason(definition.note))
+
+    def _root(self, root: Definition) -> Equation:
+        """What the name of a root stands for: there it is written out."""
+        typeset = equation(root.var, root.expr, self.notation, self.shown)
+        return Equation(typeset.left, typeset, Words("a name for the root"))
 
     def _staged(self) -> Iterator[Block]:
         yield Heading("Staged adjoints", "the chain rule, from the last definition to the first")
         for result in self.results:
-            yield self._equation(result.lhs, result.start, result.reason)
-            yield from self._chain(result.lhs, result.staging)
+            start = result.start if self.steps else result.staged
+            yield self._equation(result.lhs, start, result.reason)
+            if self.steps:
+                yield from self._chain(result.lhs, result.staging)
 
     def _closed(self) -> Iterator[Block]:
         if self.steps:
@@ -118,12 +163,17 @@ class _Writer:
 
     def _closed_forms(self) -> Iterator[Block]:
         yield Heading("Closed forms")
+        kept = [adjoint(var) for var in self.layer.stages]
         for result in self.results:
-            if result.var in self.wanted:
+            if result.var in (*self.wanted, *kept):
                 yield self._equation(result.lhs, result.closed)
+        for result in self.results:
+            if result.var in self.wanted and result.closed == 0:
+                idle = next(v for v in self.layer.inputs if adjoint(v) == result.var)
+                words = "{} has no influence on {}, whatever the data: leave it out"
+                yield self._words(Reason(words, (idle, self.layer.output)))
 
-    def _jacobian(self) -> Iterator[Block]:
-        jacobian = self.derivation.jacobian
+    def _jacobian(self, jacobian: Jacobian) -> Iterator[Block]:
         yield Heading("Jacobian", "the derivative of every quantity with respect to one input")
         for result in (*jacobian.intermediate, jacobian.entry):
             if self.steps:
@@ -131,29 +181,32 @@ class _Writer:
                 yield from self._chain(result.lhs, result.steps)
             else:
                 yield self._equation(result.lhs, result.closed)
-            if result.closed.has(Delta):
+            if result.closed.has(Delta) and len(jacobian.rows) == 1:
                 yield self._by_case(result)
-        yield from self._u_and_r()
-        yield Heading("Facts", "each proved for every size")
-        for fact in (*self.derivation.facts, *jacobian.facts):
-            yield self._fact(fact)
+        yield from self._u_and_r(jacobian)
+        yield from self._facts(jacobian.facts)
         if jacobian.spectrum is not None:
             yield from self._spectrum(jacobian.spectrum)
 
-    def _u_and_r(self) -> Iterator[Block]:
-        jacobian = self.derivation.jacobian
+    def _facts(self, facts: tuple[Fact, ...]) -> Iterator[Block]:
+        yield Heading("Facts", "each proved for every size")
+        for fact in (*self.derivation.facts, *facts):
+            yield self._fact(fact)
+
+    def _u_and_r(self, jacobian: Jacobian) -> Iterator[Block]:
         yield Heading("uR", "the Jacobian as a scale and a matrix")
         entry = jacobian.entry
         yield self._equation(entry.lhs, mul(jacobian.u.var, jacobian.R.var))
         yield self._equation(jacobian.u.var, jacobian.u.expr)
         yield self._equation(jacobian.R.var, jacobian.R.expr)
-        row, column = jacobian.R.var.axes[:2]
-        yield self._equation(jacobian.R.var, _cases(jacobian.R.expr, row, column))
+        if len(jacobian.rows) == 1 and jacobian.R.expr.has(Delta):
+            (row,), (column,) = jacobian.rows, jacobian.columns
+            yield self._equation(jacobian.R.var, _cases(jacobian.R.expr, row, column))
 
     def _spectrum(self, spectrum: Spectrum) -> Iterator[Block]:
         for eigenvalue in spectrum.eigenvalues:
             formulas: tuple[Expr, ...] = (eigenvalue.value, eigenvalue.multiplicity)
-            words = "R has the eigenvalue {} {} times, "
+            words = "R has the eigenvalue {}, {} times, "
             if eigenvalue.vector is None:
                 words += "on all that is orthogonal to the other eigenvectors"
             elif eigenvalue.vector == 1:
@@ -193,9 +246,18 @@ class _Writer:
         letters = shown or self.shown
         entry = lhs if isinstance(lhs, JacobianEntry) else None
         words = self._words(reason, letters, entry) if reason and reason.template else None
-        typeset = equation(lhs, rhs, self.notation, letters)
+        typeset = equation(self._named(lhs), self._named(rhs), self.notation, letters)
         left = formula(lhs, self.notation, letters)
         return Equation(left, typeset, words, continued or bool(rule), rule)
+
+    def _named(self, side: _Side) -> _Side:
+        """One side of an equation with the notation's names for roots."""
+        if isinstance(side, JacobianEntry):
+            return side
+        if isinstance(side, ByCase):
+            equal, different = self._named(side.equal), self._named(side.different)
+            return replace(side, equal=equal, different=different)
+        return by_name(side, self.roots)
 
     def _fact(self, fact: Fact) -> Equation:
         bound = {
@@ -211,7 +273,8 @@ class _Writer:
         self, reason: Reason, shown: Sequence[str] = (), beside: JacobianEntry | None = None
     ) -> Words:
         letters = shown or self.shown
-        trees = (formula(expr, self.notation, letters, beside) for expr in reason.formulas)
+        formulas = map(self._named, reason.formulas)
+        trees = (formula(expr, self.notation, letters, beside) for expr in formulas)
         return Words(reason.template, tuple(trees))
 
     def _by_case(self, result: Result) -> Equation:
@@ -231,16 +294,23 @@ class _Writer:
         return [r for r in self.derivation.adjoints if r.var.label in labels]
 
     def _shown(self) -> tuple[str, ...]:
-        """Axes whose indices are printed: the reduced ones first, then others that are summed."""
+        """Axes whose indices are printed: the reduced ones first (of those, what most definitions
+        sum over: the batch, not the inputs of a linear layer), then others that are summed."""
         summed: set[Axis] = {
             axis
             for result in self.results
             for total in result.start.atoms(SumOver)
             for axis in total.axes
         }
-        first = [axis.base for axis in self.layer.reduced_axes]
+        if self.by_data and self.derivation.jacobian is not None:
+            summed |= set(self.derivation.jacobian.rows)
+        reduced = sorted(self.layer.reduced_axes, key=lambda axis: -self._reductions(axis))
+        first = [axis.base for axis in reduced]
         rest = [axis.base for axis in sorted_axes(summed) if axis.base not in first]
         return (*first, *dict.fromkeys(rest))
+
+    def _reductions(self, axis: Axis) -> int:
+        return sum(axis in total.axes for d in self.layer for total in d.expr.atoms(SumOver))
 
 
 def _cases(expr: Expr, row: Axis, column: Axis) -> ByCase:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from derive.render.notation import INDEX_ABOVE
 from derive.render.tree import (
     Call,
     Case,
@@ -46,15 +47,15 @@ def to_latex(tree: Node) -> str:
             return rf"\sqrt{{{to_latex(body)}}}"
         case Group(body):
             return _in_parentheses(body)
-        case Call(function, argument):
-            return rf"\{function}" + _in_parentheses(argument)
+        case Call(function, arguments):
+            return function.latex + _in_parentheses(*arguments)
         case Total(index, size, body):
             return rf"\sum_{{{index}=1}}^{{{to_latex(size)}}} {to_latex(body)}"
         case Differential(over, under):
             return rf"\frac{{\partial {to_latex(over)}}}{{\partial {to_latex(under)}}}"
         case Cases(cases):
-            rows = r" \\ ".join(map(_case, cases))
-            return rf"\begin{{cases}} {rows} \end{{cases}}"
+            apart = r" \\[1ex] " if is_tall(tree) else r" \\ "
+            return rf"\begin{{cases}} {apart.join(map(_case, cases))} \end{{cases}}"
         case Equation(left, right):
             return f"{to_latex(left)} = {to_latex(right)}"
         case _:
@@ -64,11 +65,15 @@ def to_latex(tree: Node) -> str:
 def _name(name: Name) -> str:
     symbol = name.symbol
     index = "".join(name.index) or symbol.subscript
+    above = f"^{{{symbol.superscript}}}" if symbol.superscript else "^2" * symbol.square
+    if symbol.superscript.endswith(INDEX_ABOVE):
+        above = above.replace(INDEX_ABOVE, f"({index})" * bool(index))
+        index = ""
     subscript = f"_{_script(index)}" if index else ""
     if symbol.square and name.dot:
         return rf"\dot{{({symbol.latex}{subscript}^2)}}"
     core = rf"\dot{{{symbol.latex}}}" if name.dot else symbol.latex
-    return core + subscript + "^2" * symbol.square
+    return core + subscript + above
 
 
 def _script(text: str) -> str:
@@ -83,25 +88,28 @@ def _exponent(exponent: Node) -> str:
     return to_latex(exponent)
 
 
-def _in_parentheses(body: Node) -> str:
-    text = to_latex(body)
-    return rf"\left({text}\right)" if _is_tall(body) else f"({text})"
+def _in_parentheses(*bodies: Node) -> str:
+    text = ", ".join(map(to_latex, bodies))
+    return rf"\left({text}\right)" if any(map(is_tall, bodies)) else f"({text})"
 
 
-def _is_tall(node: Node) -> bool:
+def is_tall(node: Node) -> bool:
     """Whether something in the node is more than a line high."""
     match node:
-        case Fraction() | Total() | Differential() | Cases():
+        case Fraction() | Total() | Differential():
             return True
+        case Cases(cases):
+            return any(is_tall(case.body) for case in cases)
         case Terms(terms):
-            return any(_is_tall(term.body) for term in terms)
-        case Product(factors):
-            return any(map(_is_tall, factors))
-        case Power(body, _) | Root(body) | Group(body) | Call(_, body):
-            return _is_tall(body)
+            return any(is_tall(term.body) for term in terms)
+        case Product(nodes) | Call(_, nodes):
+            return any(map(is_tall, nodes))
+        case Power(body, _) | Root(body) | Group(body):
+            return is_tall(body)
     return False
 
 
 def _case(case: Case) -> str:
     relation = "=" if case.equal else r"\neq"
-    return rf"{to_latex(case.body)} & \text{{if }} {case.first} {relation} {case.second}"
+    size = r"\displaystyle " if is_tall(case.body) else ""
+    return rf"{size}{to_latex(case.body)} & \text{{if }} {case.first} {relation} {case.second}"

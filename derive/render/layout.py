@@ -22,11 +22,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
 
-from sympy import Add, Expr, Mul, Pow, Rational, exp, log, tanh
+from sympy import Add, Expr, Mul, Pow, Rational
 from sympy import Symbol as SympySymbol
 
+from derive.expectation import Expected
 from derive.expr import Axis, Delta, SumOver, Var, free_axes, sorted_axes, variables
-from derive.render.notation import Notation, same
+from derive.functions import FUNCTIONS, Activation, ActivationSlope
+from derive.render.notation import Notation, Symbol
 from derive.render.tree import (
     Call,
     Case,
@@ -102,7 +104,7 @@ def _free(side: Expr | JacobianEntry | ByCase) -> frozenset[Axis]:
 
 def _side(side: Expr | JacobianEntry | ByCase, scope: Scope) -> Node:
     if isinstance(side, JacobianEntry):
-        return Differential(_name(side.of, scope), _name(side.wrt, scope))
+        return _derivative(_name(side.of, scope), _name(side.wrt, scope), scope)
     if isinstance(side, ByCase):
         first, second = scope.letter(side.first), scope.letter(side.second)
         return Cases(
@@ -130,12 +132,14 @@ class Scope:
     used: frozenset[str] = frozenset()
     wrt: Var | None = None
 
-    def bind(self, axis: Axis) -> Scope:
-        """The scope in which ``axis`` has the first letter of its alphabet that is free."""
+    def bind(self, axis: Axis, *, summed: bool = False) -> Scope:
+        """The scope in which ``axis`` has the first letter of its alphabet that is free; an index
+        of summation first tries those that the notation keeps for sums."""
         if axis.base not in self.alphabets:
             raise ValueError(f"the axis {axis.base} is summed or compared, so it must be shown")
         alphabet = self.alphabets[axis.base]
-        letters = chain(alphabet, (f"{alphabet[0]}{number}" for number in count(2)))
+        first = [letter for letter in alphabet if summed and letter in self.notation.for_sums]
+        letters = chain(first, alphabet, (f"{alphabet[0]}{number}" for number in count(2)))
         letter = next(letter for letter in letters if letter not in self.used)
         return replace(self, letters={**self.letters, axis: letter}, used=self.used | {letter})
 
@@ -165,7 +169,15 @@ def _scope(free: frozenset[Axis], notation: Notation, shown: Sequence[str]) -> S
 
 # --- Expressions ---------------------------------------------------------------------------------
 
-_FUNCTIONS = {exp: "exp", log: "log", tanh: "tanh"}
+_IN_LATEX = ("exp", "log", "max", "tanh")  # functions that LaTeX has a command for
+_FUNCTIONS = {
+    function: Symbol(name, name, f"\\{name}" if name in _IN_LATEX else f"\\operatorname{{{name}}}")
+    for name, function in FUNCTIONS.items()
+} | {
+    Activation: Symbol("g", "g", "g"),
+    ActivationSlope: Symbol("g′", "g'", "g'"),
+    Expected: Symbol("E", "E", r"\mathrm{E}"),
+}
 
 
 def _node(expr: Expr, scope: Scope) -> Node:
@@ -191,36 +203,51 @@ def _term(expr: Expr, scope: Scope) -> Signed:
 
 def _atom(expr: Expr, scope: Scope) -> Node:
     if isinstance(expr, Var):
-        name = _name(expr, scope)
-        if expr.role == "adjoint":
-            return Differential(Name(scope.notation.loss), name)
-        if expr.role == "tangent" and scope.wrt is not None:
-            return Differential(replace(name, dot=False), _name(scope.wrt, scope))
-        return name
+        return _quantity(expr, scope)
     if isinstance(expr, Delta):
         return Name(scope.notation.delta, tuple(map(scope.letter, expr.indices)))
     if type(expr) is SympySymbol:
-        return _size(expr)
+        return _size(expr, scope)
     if type(expr) in _FUNCTIONS:
-        return Call(_FUNCTIONS[type(expr)], _node(expr.args[0], scope))
+        return Call(_FUNCTIONS[type(expr)], tuple(_node(arg, scope) for arg in expr.args))
     raise TypeError(f"no layout for {type(expr).__name__}: {expr}")
 
 
+def _quantity(var: Var, scope: Scope) -> Node:
+    name = _name(var, scope)
+    if var.role == "tangent" and scope.wrt is not None:
+        return _derivative(name, _name(scope.wrt, scope), scope)
+    if scope.notation.identifiers:
+        names = {"adjoint": name.symbol.adjoint, "tangent": name.symbol.tangent}
+        return replace(name, symbol=names[var.role]()) if var.role in names else name
+    if var.role == "adjoint":
+        return Differential(Name(scope.notation.loss), name)
+    return replace(name, dot=var.role == "tangent")
+
+
 def _name(var: Var, scope: Scope) -> Name:
-    return Name(scope.notation.symbol(var.of), scope.index(var.axes), var.role == "tangent")
+    """The quantity itself, whatever the variable's role."""
+    return Name(scope.notation.symbol(var.of), scope.index(var.axes))
 
 
-def _size(size: SympySymbol) -> Name:
-    return Name(same(size.name))
+def _size(size: SympySymbol, scope: Scope) -> Name:
+    return Name(scope.notation.size(size.name))
+
+
+def _derivative(of: Name, wrt: Name, scope: Scope) -> Node:
+    """∂of/∂wrt, or dy_dx at the indices of both."""
+    if not scope.notation.identifiers:
+        return Differential(of, wrt)
+    return Name(of.symbol.by(wrt.symbol), tuple(dict.fromkeys((*of.index, *wrt.index))))
 
 
 def _total(total: SumOver, scope: Scope) -> Signed:
     for axis in total.axes:
-        scope = scope.bind(axis)
+        scope = scope.bind(axis, summed=True)
     body = _term(total.body, scope)
     node = body.body
     for axis in reversed(total.axes):
-        node = Total(scope.letter(axis), _size(axis.size), node)
+        node = Total(scope.letter(axis), _size(axis.size, scope), node)
     return Signed(body.negative, node)
 
 
@@ -238,7 +265,7 @@ def _power(base: Expr, exponent: Expr, scope: Scope) -> Node:
     # A superscript on σ²_B would look like part of the name.
     plain = isinstance(node, Call) or (
         isinstance(node, Name)
-        and not node.symbol.square
+        and not (node.symbol.square or node.symbol.superscript)
         and bool(node.index or not node.symbol.subscript)
     )
     return Power(node if plain else Group(node), _node(exponent, scope))
@@ -283,6 +310,10 @@ class _Factor:
         if isinstance(self.base, Var):
             return 1 if self.exponent == 1 else 2
         return 0 if type(self.base) is SympySymbol else 2
+
+    def indices(self, scope: Scope) -> int:
+        """How many indices: γᵢ stands ahead of x̂ᵣᵢ."""
+        return len(scope.index(sorted_axes(free_axes(self.base))))
 
     def node(self, scope: Scope) -> Node:
         return _power(self.base, self.exponent, scope)
@@ -345,7 +376,7 @@ def _is_plain(expr: Expr) -> bool:
 
 
 def _row(number: int, factors: list[_Factor], scope: Scope) -> list[Node]:
-    ordered = sorted(factors, key=lambda factor: factor.rank(scope))
+    ordered = sorted(factors, key=lambda f: (f.rank(scope), f.indices(scope)))
     nodes = [factor.node(scope) for factor in ordered]
     return nodes if abs(number) == 1 else [Number(abs(number)), *nodes]
 

@@ -156,8 +156,9 @@ def line(node: Node, glyphs: Glyphs) -> str:
             return f"{glyphs.root}({show(body)})"
         case Group(body):
             return f"({show(body)})"
-        case Call(function, argument):
-            return f"{function}({show(argument)})"
+        case Call(function, arguments):
+            name = function.ascii if glyphs is ASCII else function.text
+            return f"{name}({', '.join(map(show, arguments))})"
         case Total(index, _, body):
             return f"{glyphs.total}{index_text(index, glyphs)} {show(body)}"
         case Differential(over, under):

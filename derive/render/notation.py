@@ -1,13 +1,16 @@
 """The one table of names: how each quantity is written in text, in ASCII and in LaTeX.
 
 Every renderer reads the same :class:`Symbol`, so that a quantity has one name everywhere.  A label
-that is not in the table prints as itself: users define layers of their own.
+that is not in the table prints as itself: users define layers of their own.  The tables themselves
+are files, which :mod:`derive.render.notation_file` reads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+INDEX_ABOVE = "(i)"
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,8 @@ class Symbol:
 
     ``square`` says that the name itself ends in a square (σ², the variance), ahead of any index in
     text and above it in LaTeX.  ``subscript`` is printed where no index is: the statistics of a
-    mini-batch are μ_B as long as no channel is printed, those of row r are μᵣ.
+    mini-batch are μ_B as long as no channel is printed, those of row r are μᵣ.  ``superscript`` is
+    for LaTeX, W^{[l]}; if it ends in (i), the indices stand there: Z^{[l](i)}.
     """
 
     text: str
@@ -24,6 +28,31 @@ class Symbol:
     latex: str
     square: bool = False
     subscript: str = ""
+    superscript: str = ""
+
+    def adjoint(self) -> Symbol:
+        """The identifier of the derivative of the loss: dx for x."""
+        return replace(
+            self, text="d" + self.text, ascii="d" + self.ascii, latex=r"\mathtt{d}" + self.latex
+        )
+
+    def tangent(self) -> Symbol:
+        """The identifier of the tangent: x_dot for x."""
+        return replace(
+            self,
+            text=self.text + "_dot",
+            ascii=self.ascii + "_dot",
+            latex=self.latex + r"\mathtt{\_dot}",
+        )
+
+    def by(self, other: Symbol) -> Symbol:
+        """The identifier of a derivative with respect to another quantity: dy_dx."""
+        one, two = self.adjoint(), other.adjoint()
+        return Symbol(
+            f"{one.text}_{two.text}",
+            f"{one.ascii}_{two.ascii}",
+            rf"{one.latex}\mathtt{{\_}}{two.latex}",
+        )
 
 
 def same(name: str) -> Symbol:
@@ -42,36 +71,33 @@ _LATEX_ESCAPES = {letter: "\\" + letter for letter in "#$%&_{}"} | {
 
 @dataclass(frozen=True)
 class Notation:
-    """A table of names, and the letters for indices: the first alphabet is for the first of the
-    axes that a document shows, the next for the second."""
+    """A table of names for quantities and for the sizes of axes, and the letters for indices.
+
+    The first alphabet is for the first of the axes that a document shows, the next for the second;
+    ``sums`` lists, in the same order, letters that an index of summation takes first.  ``only``
+    has, by layer, symbols that take precedence there.  With ``identifiers`` a derivative is one
+    name (dx, dy_dx) and not a quotient (∂ℓ/∂x, ∂y/∂x).
+    """
 
     name: str
     symbols: Mapping[str, Symbol]
+    alphabets: tuple[str, ...]
+    sums: tuple[str, ...] = ()
+    sizes: Mapping[str, Symbol] = field(default_factory=dict)
     loss: Symbol = Symbol("ℓ", "l", r"\ell")
     delta: Symbol = Symbol("δ", "delta", r"\delta")
-    # Letters that exist as Unicode subscripts, without l, which would look like the loss.
-    alphabets: tuple[str, ...] = ("ijk", "rst", "puv", "aho")
+    identifiers: bool = False
+    only: Mapping[str, Mapping[str, Symbol]] = field(default_factory=dict)
+
+    @property
+    def for_sums(self) -> str:
+        """The letters that sums take first."""
+        return "".join(self.sums)
 
     def symbol(self, label: str) -> Symbol:
         """The entry of a label, or the label itself."""
         return self.symbols.get(label) or same(label)
 
-
-PAPER = Notation(
-    "paper",
-    {
-        "x_hat": Symbol("x\N{COMBINING CIRCUMFLEX ACCENT}", "x_hat", r"\hat{x}"),
-        "mu": Symbol("μ", "mu", r"\mu", subscript="B"),
-        "var": Symbol("σ", "sigma", r"\sigma", square=True, subscript="B"),
-        "mean_square": Symbol("RMS", "RMS", r"\mathrm{RMS}", square=True),
-        "gamma": Symbol("γ", "gamma", r"\gamma"),
-        "beta": Symbol("β", "beta", r"\beta"),
-        "eps": Symbol("ε", "eps", r"\varepsilon"),
-    },
-)
-"""The names of Ioffe & Szegedy 2015, whose B is the mini-batch."""
-
-PLAIN = Notation(
-    "plain", {label: replace(symbol, subscript="") for label, symbol in PAPER.symbols.items()}
-)
-"""The same names without the B, for layers that do not normalise over a mini-batch."""
+    def size(self, name: str) -> Symbol:
+        """The entry of an axis's size, or its own name."""
+        return self.sizes.get(name) or same(name)

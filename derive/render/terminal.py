@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -47,8 +46,8 @@ def lines(blocks: tuple[Block, ...], *, width: int = 80, ascii: bool = False) ->
 
 def _heading(block: Heading, width: int, *, first: bool, spaced: bool) -> Iterator[Line]:
     if first:
-        yield (Span(block.title, "title"),)
-        yield (Span(block.about, "about"),)
+        yield from ((Span(row, "title"),) for row in wrapped(block.title, width))
+        yield from ((Span(row, "about"),) for row in wrapped(block.about, width))
         return
     if not spaced:
         yield ()
@@ -59,13 +58,25 @@ def _heading(block: Heading, width: int, *, first: bool, spaced: bool) -> Iterat
     yield ()
 
 
+def wrapped(text: str, width: int) -> list[str]:
+    """The text in lines of at most so many columns, which are not the same as characters."""
+    rows = [""]
+    for word in text.split():
+        longer = f"{rows[-1]} {word}".strip()
+        if columns(longer) <= width:
+            rows[-1] = longer
+        else:
+            rows.append(word)
+    return [row for row in rows if row]
+
+
 def words(block: Words, ascii: bool) -> str:
     """A sentence with its formulas in line."""
     return block.template.format(*(to_line(tree, ascii) for tree in block.formulas))
 
 
 def _paragraph(block: Words, width: int, ascii: bool) -> Iterator[Line]:
-    for line in textwrap.wrap(words(block, ascii), width - len(MARGIN)):
+    for line in wrapped(words(block, ascii), width - len(MARGIN)):
         yield (Span(MARGIN + line, "plain"),)
 
 
@@ -86,7 +97,7 @@ def _equation(block: Equation, width: int, ascii: bool) -> Iterator[Line]:
         yield tuple(spans)
     if reason and not beside:
         indent = MARGIN + " " * 6
-        for line in textwrap.wrap(reason, width - len(indent)):
+        for line in wrapped(reason, width - len(indent)):
             yield (Span(indent + line, "reason"),)
     yield ()
 
@@ -129,7 +140,7 @@ def _in_line(block: Equation, width: int, skip: int, ascii: bool) -> tuple[list[
     text = to_line(block.tree, ascii)
     if block.continued:
         text = _cut(text, columns(to_line(block.lhs, ascii))).strip()
-        indent = " " * (skip + 1)
+        indent = " " * (skip + 1 if skip < width // 4 else 4)  # room for what is broken
         return [indent + row for row in broken(text, width - len(indent))], 0
     return broken(text, width), 0
 

@@ -6,6 +6,7 @@ beside it; every node is a composition of the blocks of its parts.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -71,24 +72,33 @@ _HANG = "    "
 
 
 def broken(text: str, width: int) -> list[str]:
-    """The line broken outside parentheses, or as few of them deep as makes the pieces fit."""
+    """The line broken outside parentheses, or as few of them deep as makes the pieces fit; between
+    factors if it must be."""
     lines = [text]
-    for depth in range(4):
+    for depth in (0, 1, 2, 3, None):
         if max(map(columns, lines)) <= width:
             break
-        lines = _filled(_pieces(text, depth), width)
+        lines = _filled(_factors(text) if depth is None else _pieces(text, depth), width)
     return lines
 
 
 def _pieces(text: str, deepest: int) -> list[str]:
-    """The text cut before each operator that is inside at most ``deepest`` parentheses."""
+    """The text cut before each operator, and between cases, inside at most so many parentheses."""
     depth, cuts = 0, [0]
     for place, letter in enumerate(text):
         depth += (letter in "({") - (letter in ")}")
-        operator = letter in "=+-−" and text[place - 1 : place + 2] == f" {letter} "
-        if operator and depth <= deepest:
+        operators = "=+-−" if depth == 0 else "+-−"  # i = j is in braces
+        operator = letter in operators and text[place - 1 : place + 2] == f" {letter} "
+        if depth <= deepest and (operator or text[place - 1 : place + 1] == "; "):
             cuts.append(place)
     return [text[start:end].strip() for start, end in pairwise([*cuts, len(text)])]
+
+
+def _factors(text: str) -> list[str]:
+    """The text cut at every space but those behind an operator and in i = j."""
+    bound = re.sub(r"\bif (\w+) (\S+) (\w+)", "if\0\\1\0\\2\0\\3", text)
+    bound = re.sub(r"(?<= )([=+\-−]) ", "\\1\0", bound)
+    return [piece.replace("\0", " ") for piece in bound.split(" ")]
 
 
 def _filled(pieces: list[str], width: int) -> list[str]:
@@ -197,8 +207,12 @@ def _block(node: Node, glyphs: Glyphs) -> Block:
             return _beside(_text(glyphs.root), _in_parentheses(draw(body), glyphs))
         case Group(body):
             return _in_parentheses(draw(body), glyphs)
-        case Call(function, argument):
-            return _beside(_text(function), _in_parentheses(draw(argument), glyphs))
+        case Call(function, (first, *others)):
+            name = function.ascii if glyphs is ASCII else function.text
+            parts = [draw(first)]
+            for argument in others:
+                parts += [_text(", "), draw(argument)]
+            return _beside(_text(name), _in_parentheses(_beside(*parts), glyphs))
         case Total(index, size, body):
             limits = (draw(size), _text(glyphs.big_total), _text(f"{index}=1"))
             return _beside(_above(*limits, baseline=1), _text(" "), draw(body))

@@ -76,10 +76,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Call:
-    """A function such as exp, applied."""
+    """A function such as exp or max, applied."""
 
-    function: str
-    argument: Node
+    function: Symbol
+    arguments: tuple[Node, ...]
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,7 @@ def claims(derivation: Derivation) -> list[Claim]:
         forms = [result.start, *(step.after for step in result.steps)]
         stated += [Claim(f"{result.var} {k}", result.var, form) for k, form in enumerate(forms)]
     stated.append(Claim("tangent", derivation.tangent.var, derivation.tangent.closed))
-    jacobian = derivation.jacobian
-    for result in (*jacobian.intermediate, jacobian.entry):
+    for result in derivation.entries():
         entry = result.entry
         assert entry is not None
         stated.append(Claim(f"{entry.of}/{entry.wrt}", entry.of, result.closed, entry.wrt))
@@ -47,8 +46,12 @@ def claims(derivation: Derivation) -> list[Claim]:
 
 
 def equality(derivation: Derivation, name: str, lhs: Expr, rhs: Expr) -> Claim:
-    """lhs = rhs, as ∂y/∂x = uR + lhs − rhs, which may use both indices of R."""
-    jacobian, entry = derivation.jacobian, derivation.jacobian.entry.entry
+    """lhs = rhs, as ∂y/∂x = uR + lhs − rhs, which may use both indices of R; else as y = y + …"""
+    jacobian = derivation.jacobian
+    if jacobian is None:
+        output = derivation.layer.definitions[-1]
+        return Claim(name, output.var, add(output.expr, lhs, mul(-1, rhs)))
+    entry = jacobian.entry.entry
     assert entry is not None
     names = {"u": jacobian.u, "R": jacobian.R}
     both = add(mul(jacobian.u.var, jacobian.R.var), lhs, mul(-1, rhs))
@@ -57,12 +60,15 @@ def equality(derivation: Derivation, name: str, lhs: Expr, rhs: Expr) -> Claim:
 
 def _spectrum(derivation: Derivation) -> list[Claim]:
     """R applied to each eigenvector."""
-    spectrum, R = derivation.jacobian.spectrum, derivation.jacobian.R.var  # noqa: N806 - R is its name
-    i, j, *_ = R.axes
+    jacobian = derivation.jacobian
+    if jacobian is None:
+        return []
+    moved = dict(zip(jacobian.rows, jacobian.columns, strict=True))
     stated = []
-    for eigenvalue in spectrum.eigenvalues if spectrum else ():
+    for eigenvalue in jacobian.spectrum.eigenvalues if jacobian.spectrum else ():
         if eigenvalue.vector is not None:
-            image = SumOver(mul(R, rename(eigenvalue.vector, {i: j})), j)
+            there = rename(eigenvalue.vector, moved)
+            image = SumOver(mul(jacobian.R.var, there), *jacobian.columns)
             multiple = mul(eigenvalue.value, eigenvalue.vector)
             stated.append(equality(derivation, f"R {eigenvalue.vector}", image, multiple))
     return stated

@@ -90,6 +90,7 @@ def test_epsilon_outside_the_root() -> None:
     assert normal_form.zero(dmu.closed + gamma * SumOver(DY, n) / (sigma + eps))
     assert normal_form.zero(dx.closed - gamma / (m * (sigma + eps)) * sums)
     assert [step.rule for step in dmu.staging] == ["vanishing sum"]
+    assert derivation.jacobian is not None
     spectrum = derivation.jacobian.spectrum
     assert spectrum is not None
     values = [eigenvalue.value for eigenvalue in spectrum.eigenvalues]
@@ -133,7 +134,7 @@ for name in sys.argv[1:]:
     lines = [repr(step) for step in derivation.steps()]
     lines += [repr(fact) for fact in derivation.all_facts()]
     lines += [repr((result.lhs, result.start, result.closed)) for result in derivation.adjoints]
-    lines.append(repr((derivation.jacobian.u, derivation.jacobian.R, derivation.jacobian.spectrum)))
+    lines.append(repr(derivation.jacobian))
     for line in lines:
         print(name, line)
 """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sympy import Expr, Integer, Rational, exp
 
 from derive.expr import Axis, Delta, SumOver, Var, add, adjoint, mean, mul, tangent
-from derive.render import PAPER, PLAIN, ByCase, JacobianEntry, Notation
+from derive.render import PAPER, ByCase, JacobianEntry, Notation, notation
 
 n, c = Axis("n", "m"), Axis("c", "C")
 n1 = n.prime()
@@ -18,6 +18,7 @@ x_hat, y = Var("x_hat", n, c), Var("y", n, c)
 m = n.size
 u, r = Var("u", c), Var("R", n, n1, c)
 ONE = Integer(1)
+PLAIN = notation("plain")
 
 
 @dataclass(frozen=True)

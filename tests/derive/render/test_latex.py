@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from sympy import Expr
 
 from derive.expr import Var, adjoint, tangent
-from derive.render import PAPER, PLAIN, equation, formula, to_latex
-from tests.derive.render.formulas import ALL, Formula, var
+from derive.render import PAPER, equation, formula, to_latex
+from tests.derive.render.formulas import ALL, PLAIN, Formula, var
+from tests.derive.render.latex_faults import faults
 from tests.derive.render.strategies import expressions
 
 GOLDEN = {
@@ -34,22 +35,6 @@ GOLDEN = {
 
 def latex(entry: Formula) -> str:
     return to_latex(equation(entry.lhs, entry.rhs, entry.notation, entry.shown))
-
-
-def faults(text: str) -> list[str]:
-    """What is unbalanced in a piece of LaTeX."""
-    found = []
-    stack: list[str] = []
-    opens = {"{": "}", r"\left(": r"\right)", r"\begin{cases}": r"\end{cases}", "(": ")"}
-    tokens = r"\\(?:left|right)[()]|\\(?:begin|end){cases}|\\[a-zA-Z]+|\\.|[{}()^_]"
-    for token in re.findall(tokens, text):
-        if token in opens:
-            stack.append(opens[token])
-        elif token in opens.values() and (not stack or stack.pop() != token):
-            found.append(f"{token} closes nothing")
-    scripts = re.findall(r"[_^][^{}]*[_^]", re.sub(r"\\.", "", text))
-    found += [script for script in scripts if script in ("__", "^^")]
-    return found + stack
 
 
 @pytest.mark.parametrize("name", GOLDEN)

@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from sympy import Expr
 
 from derive.expr import Axis, SumOver, add, adjoint, free_axes, mul
-from derive.render import PAPER, PLAIN, ByCase, JacobianEntry, equation, formula, to_line
-from tests.derive.render.formulas import ALL, DX, HALF, gamma, m, n, n1, spread, x, x_hat, y
+from derive.render import PAPER, ByCase, JacobianEntry, equation, formula, to_line
+from tests.derive.render.formulas import ALL, DX, HALF, PLAIN, gamma, m, n, n1, spread, x, x_hat, y
 from tests.derive.render.reader import SIZES, Reader, loop
 from tests.derive.render.strategies import expressions
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from sympy import Expr, Rational
 
 from derive.expr import SumOver, Var, mul, tangent
-from derive.render import PAPER, PLAIN, equation, formula, to_line, to_text
+from derive.render import PAPER, equation, formula, to_line, to_text
 from derive.render.line import columns
 from derive.render.text import to_picture
 from derive.render.tree import Node
-from tests.derive.render.formulas import ALL, BATCH_NORM, n, spread, var, x
+from tests.derive.render.formulas import ALL, BATCH_NORM, PLAIN, n, spread, var, x
 from tests.derive.render.golden import ASCII, LINES, PICTURES
 from tests.derive.render.strategies import expressions
 
