@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from codegen.ir import Assign, Program
 from derive.derivation import Derivation
 from derive.expr import Definition, SumOver, Var, adjoint, substitute, tangent, variables
+from derive.layer import LayerError
 from derive.trace import Result
 
 
@@ -36,7 +37,7 @@ def lower(derivation: Derivation) -> LayerPrograms:
     given = (*layer.inputs, *layer.parameters)
     kept = (*given, *statistics)
     cotangent = adjoint(layer.output)
-    forward = Program(given, _assigns(layer.definitions), (*statistics, layer.output))
+    forward = Program(given, assigns(layer.definitions), (*statistics, layer.output))
     elementwise = [d for d in layer.definitions if not d.expr.has(SumOver)]
     wanted = tuple(adjoint(var) for var in layer.inputs)
     closed = [
@@ -47,20 +48,30 @@ def lower(derivation: Derivation) -> LayerPrograms:
     zero = {r.var.label: Definition(r.var, r.staged) for r in derivation.adjoints if not r.staged}
     staged = [Definition(r.var, substitute(r.staged, zero), _chain(r)) for r in derivation.adjoints]
     pushed = Definition(derivation.tangent.var, derivation.tangent.closed, "closed form of the jvp")
-    u = replace(derivation.jacobian.u, note="the factor that all entries of the Jacobian share")
-    R = replace(derivation.jacobian.R, note="what is left of them")  # noqa: N806 - R is its name
+    u, R = u_and_r(derivation)  # noqa: N806 - R is its name
     return LayerPrograms(
         derivation=derivation,
         forward=forward,
-        backward=_needed((*kept, cotangent), [*elementwise, *closed], wanted),
-        backward_staged=_needed((*kept, cotangent), [*elementwise, *staged], wanted),
-        jvp=_needed(
+        backward=needed((*kept, cotangent), [*elementwise, *closed], wanted),
+        backward_staged=needed((*kept, cotangent), [*elementwise, *staged], wanted),
+        jvp=needed(
             (*kept, *(tangent(v) for v in layer.inputs)),
             [*elementwise, pushed],
             (derivation.tangent.var,),
         ),
-        jacobian=_needed(kept, [*elementwise, u, R], (u.var, R.var)),
+        jacobian=needed(kept, [*elementwise, u, R], (u.var, R.var)),
         statistics=statistics,
+    )
+
+
+def u_and_r(derivation: Derivation) -> tuple[Definition, Definition]:
+    """The two factors of the Jacobian; LayerError if it has none."""
+    jacobian = derivation.jacobian
+    if jacobian is None:
+        raise LayerError(f"{derivation.layer.name} has no square Jacobian, and no kernels yet")
+    return (
+        replace(jacobian.u, note="the factor that all entries of the Jacobian share"),
+        replace(jacobian.R, note="what is left of them"),
     )
 
 
@@ -69,11 +80,12 @@ def _chain(result: Result) -> str:
     return f"dl/d{result.var.of}: chain rule through {through}"
 
 
-def _assigns(definitions: Iterable[Definition]) -> tuple[Assign, ...]:
+def assigns(definitions: Iterable[Definition]) -> tuple[Assign, ...]:
+    """One assignment for each definition."""
     return tuple(Assign(d.var, d.expr, d.note) for d in definitions)
 
 
-def _needed(
+def needed(
     given: tuple[Var, ...], definitions: list[Definition], results: tuple[Var, ...]
 ) -> Program:
     """A program of just those definitions that the results depend on, and inputs they read."""
@@ -84,4 +96,4 @@ def _needed(
             kept.append(definition)
             labels |= {var.label for var in variables(definition.expr)}
     used = tuple(var for var in given if var.label in labels)
-    return Program(used, _assigns(reversed(kept)), results)
+    return Program(used, assigns(reversed(kept)), results)

@@ -16,7 +16,10 @@ CODE_NAMES = {
     CENTRE: "mean",
     REST: "mean_rest",
     "inv_root_var": "inv_std",
+    "inv_root_variance": "inv_std",
     "inv_root_mean_square": "inv_rms",
+    "W": "weight",
+    "b": "bias",
 }
 
 

@@ -17,6 +17,7 @@ from dataclasses import replace
 from sympy import Add, Expr, Mul, Pow
 
 from codegen.ir import Assign, Program, is_sum
+from codegen.lower import u_and_r
 from codegen.names import CENTRE, CENTRED, REST, SHIFTED, sum_label, unused
 from derive.chart import Chart, NotNormalError
 from derive.closed_form import closed_form
@@ -107,7 +108,7 @@ def _shift_statistic(assign: Assign, mu: Definition, shifted: Var, layer: Layer)
             mu.var, add(Var(CENTRE, *mu.var.axes), mean(shifted, *layer.reduced_axes))
         ),
     }
-    plain = NormalForm(Chart(constants=(*(a.size for a in layer.axes), *layer.parameters)))
+    plain = NormalForm(Chart(constants=layer.constants))
     try:
         expr = closed_form(substitute(assign.expr, table), plain)
     except NotNormalError:
@@ -150,17 +151,21 @@ def name_roots(program: Program, derivation: Derivation) -> Program:
     for label in sorted(used - available):
         root = roots[label]
         last = [k for k, a in enumerate(assigns) if a.target in root.base.free_symbols]
+        meaning = Pow(root.base, -Pow(root.degree, -1))
         if last:  # the statistic is computed here: so is its root, and it is kept
-            meaning = Pow(root.base, -Pow(root.degree, -1))
             assigns.insert(
                 last[-1] + 1, Assign(root.var, meaning, "inverse root, shared by all formulas")
             )
             results = (*results[:-1], root.var, results[-1])
+        elif set(variables(root.base)) <= set(derivation.layer.parameters):
+            assigns.insert(0, Assign(root.var, meaning, "inverse root of what is given"))
         else:
             given = (*given, root.var)
-    labels = {v.label for a in assigns for v in variables(a.expr)}
-    labels |= {var.label for var in results}
-    return Program(tuple(v for v in given if v.label in labels), tuple(assigns), results)
+    read = {v.label: v for a in assigns for v in variables(a.expr)}
+    labels = {*read, *(var.label for var in results)}
+    more = (v for v in derivation.layer.parameters if v.label in read and v not in given)
+    given = (*(v for v in given if v.label in labels), *more)
+    return Program(given, tuple(assigns), results)
 
 
 # --- 3. Sums --------------------------------------------------------------------------------------
@@ -177,12 +182,13 @@ def collect_sums(program: Program, _: Derivation) -> Program:
             return expr
         if isinstance(expr, SumOver):
             total = SumOver(visit(expr.body), *expr.axes)
-            if total not in sums:
+            key = canonical(total)
+            if key not in sums:
                 label = unused(sum_label(total), taken)
                 taken.add(label)
-                sums[total] = Var(label, *sorted_axes(free_axes(total)))
-                assigns.append(Assign(sums[total], total))
-            return sums[total]
+                sums[key] = Var(label, *sorted_axes(free_axes(total)))
+                assigns.append(Assign(sums[key], total))
+            return sums[key]
         return rebuild(expr, (visit(arg) for arg in expr.args))
 
     for assign in program.assigns:
@@ -203,7 +209,8 @@ def hoist(program: Program, derivation: Derivation) -> Program:
     assigns: list[Assign] = []
 
     def name_for(product: Expr) -> str:
-        label = unused("u" if canonical(product) == canonical(u) else "scale", taken)
+        is_u = u is not None and canonical(product) == canonical(u)
+        label = unused("u" if is_u else "scale", taken)
         taken.add(label)
         return label
 
@@ -229,9 +236,11 @@ def hoist(program: Program, derivation: Derivation) -> Program:
     return replace(program, assigns=tuple(assigns))
 
 
-def _named_u(derivation: Derivation) -> Expr:
-    """The Jacobian's u after its root was named, so that the kernel calls it u too."""
-    u = derivation.jacobian.u
+def _named_u(derivation: Derivation) -> Expr | None:
+    """The Jacobian's u, if any, after its root was named, so that the kernel calls it u too."""
+    if derivation.jacobian is None:
+        return None
+    u, _ = u_and_r(derivation)
     program = Program((), (Assign(u.var, u.expr),), (u.var,))
     return name_roots(program, derivation).assigns[0].expr
 

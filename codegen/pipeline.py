@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from sympy import Expr
 
 from codegen.ir import Pass, Program
-from codegen.lower import lower
+from codegen.lower import lower, u_and_r
 from codegen.names import CENTRE, REST
 from codegen.passes import PASSES, ProgramPass, centre_data, mean_of_data, name_roots
 from codegen.schedule import schedule
+from derive.chart import NotNormalError
 from derive.derivation import Derivation
-from derive.expr import Definition, Var, add, free_axes, mul, substitute
+from derive.expr import Definition, Var, add, free_axes, mul, substitute, variables
+from derive.layer import Layer
 from derive.normal_form import NormalForm
 from derive.trace import CertificationError
 
@@ -84,9 +86,27 @@ def transform(
     meaning = _meaning(derivation)
     proofs = 0
     for rewrite in passes:
-        program = rewrite(program, derivation)
+        program = rewrite(before := program, derivation)
+        _complete(before, program, derivation.layer, rewrite.__name__)
         proofs += certify_program(program, derivation, meaning, rewrite.__name__)
     return program, proofs
+
+
+def _complete(before: Program, after: Program, layer: Layer, stage: str) -> None:
+    """Raise CertificationError unless every result is still there, and everything that is read is
+    given or was computed before."""
+    mu, kept = mean_of_data(layer), {var.label for var in after.results}
+    if mu is not None and {CENTRE, REST} <= kept:
+        kept.add(mu.var.label)
+    if lost := [var.label for var in before.results if var.label not in kept]:
+        raise CertificationError(f"{stage} forgot {lost[0]} of {layer.name}")
+    ready = {var.label for var in after.given}
+    for assign in after.assigns:
+        if missing := [v.label for v in variables(assign.expr) if v.label not in ready]:
+            raise CertificationError(f"{stage} reads {missing[0]} of {layer.name} too early")
+        ready.add(assign.target.label)
+    if unmade := [var.label for var in after.results if var.label not in ready]:
+        raise CertificationError(f"{stage} never computes {unmade[0]} of {layer.name}")
 
 
 def certify_program(
@@ -112,7 +132,11 @@ def certify_program(
     for result in results:
         if result.label not in meaning:
             raise CertificationError(f"{stage} made {result.label} a result of {layer}")
-        if ours.poly(_unfolded(result, program)) != theirs.poly(meaning[result.label]):
+        try:
+            made = ours.poly(_unfolded(result, program))
+        except NotNormalError as error:
+            raise CertificationError(f"{stage} made {result.label} of {layer}: {error}") from error
+        if made != theirs.poly(meaning[result.label]):
             raise CertificationError(f"{stage} changed {result.label} of {layer}")
     return len(results)
 
@@ -131,7 +155,7 @@ def _meaning(derivation: Derivation) -> dict[str, Expr]:
     meaning: dict[str, Expr] = {d.var.label: d.var for d in derivation.layer}
     meaning |= {r.var.label: r.closed for r in derivation.adjoints}
     meaning[derivation.tangent.var.label] = derivation.tangent.closed
-    for part in (derivation.jacobian.u, derivation.jacobian.R):
+    for part in u_and_r(derivation):
         meaning[part.var.label] = part.expr
     meaning |= {root.var.label: root.var for root in derivation.chart.roots.values()}
     mu = mean_of_data(derivation.layer)

@@ -9,10 +9,10 @@ from derive.expr import Axis, Var, free_axes, variables
 
 
 def schedule(program: Program, data: Var) -> tuple[Pass, ...]:
-    """Passes over memory, as few as the dependences allow.
+    """Passes over memory; where all sums are over the same axes, as few as the dependences allow.
 
     Values of the data's size are never stored: each pass that needs one computes it again from
-    what it reads.
+    what it reads.  A result of that size was rounded as it was written, and is not read again.
     """
     full = frozenset(data.axes)
     local = {
@@ -41,7 +41,7 @@ def schedule(program: Program, data: Var) -> tuple[Pass, ...]:
                         f"no order of passes for {[str(a.target) for a in pending]}"
                     )
                 passes.append(MapPass(_locals(done, local), tuple(done)))
-        ready |= {a.target for a in done}
+        ready |= {a.target for a in done if free_axes(a.target) != full}
         pending = [a for a in pending if a not in done]
     return tuple(passes)
 

@@ -8,12 +8,14 @@ comes from the derivation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sympy import Add, Pow
 
+from codegen.backends.numpy_block import block_text
 from codegen.backends.numpy_cores import core, jacobian_core, staged_core
+from codegen.backends.numpy_deployment import deployment_text
 from codegen.backends.numpy_text import (
     BACKWARD,
     CACHE,
@@ -31,6 +33,9 @@ from codegen.backends.python_lines import (
     paragraph,
     tuple_of,
 )
+from codegen.block import Placement
+from codegen.deployment import build_deployment
+from codegen.lower import u_and_r
 from codegen.names import CENTRE, CODE_NAMES, REST, code_name
 from codegen.passes import mean_of_data
 from codegen.pipeline import Kernel, Kernels
@@ -41,6 +46,7 @@ from derive.expr import (
     adjoint,
 )
 from derive.layer import Layer
+from derive.layers.batch_norm import BATCH_NORM
 from derive.render import PAPER, equation, formula, to_line, to_lines
 
 DEFAULTS = {"eps": "1e-5"}
@@ -73,6 +79,9 @@ class NumpyBackend:
             )
         return _Module(kernels).text()
 
+    def render_block(self, placements: Sequence[Placement]) -> str:
+        return block_text(placements)
+
 
 class _Module:
     """The text of one module."""
@@ -95,7 +104,7 @@ class _Module:
             "closed": self._formulas(self._closed_forms()),
             "staged": self._formulas(Definition(r.var, r.staged) for r in derivation.adjoints),
             "jvp_form": self._formulas([derivation.tangent.definition]),
-            "u_and_r": self._formulas([derivation.jacobian.u, derivation.jacobian.R]),
+            "u_and_r": self._formulas(u_and_r(derivation)),
             "support": support.split(MARKER)[1].strip(),
             "learnt_defaults": one_a_line(f"{p}: npt.ArrayLike | None = None" for p in self.learnt),
             "parameter_defaults": one_a_line(
@@ -104,8 +113,8 @@ class _Module:
             "inputs": f"({', '.join(self.learnt)}{',' if len(self.learnt) == 1 else ''})",
         }
         top = {
-            "definitions": self._formulas(self.layer.definitions, 4),
-            "closed": self._formulas(self._closed_forms(), 4),
+            "definitions": self._formulas(self.layer.definitions, by=4),
+            "closed": self._formulas(self._closed_forms(), by=4),
         }
         parts = [
             MODULE.format(**{**fields, **top}),
@@ -121,16 +130,20 @@ class _Module:
             JACOBIAN.format(**fields, **self._columns()),
             jacobian_core(kernels.jacobian),
         ]
+        if self.layer == BATCH_NORM:
+            parts += deployment_text(build_deployment(), self._formulas)
         return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
 
     # --- Formulas for the docstrings --------------------------------------------------------------
 
-    def _lines(self, definition: Definition) -> list[str]:
-        tree = equation(definition.var, definition.expr, PAPER, self.shown)
+    def _lines(self, definition: Definition, shown: Sequence[str] = ()) -> list[str]:
+        tree = equation(definition.var, definition.expr, PAPER, shown or self.shown)
         return list(to_lines(tree, ascii=True, width=WIDTH - 8))
 
-    def _formulas(self, definitions: Iterable[Definition], by: int = 8) -> str:
-        return indented([line for d in definitions for line in self._lines(d)], by)
+    def _formulas(
+        self, definitions: Iterable[Definition], shown: Sequence[str] = (), by: int = 8
+    ) -> str:
+        return indented([line for d in definitions for line in self._lines(d, shown)], by)
 
     def _closed_forms(self) -> list[Definition]:
         wanted = [adjoint(var) for var in self.layer.inputs]

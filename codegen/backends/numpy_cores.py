@@ -39,7 +39,7 @@ def core(kernel: Kernel, data: Var, outputs: Sequence[str], about: str) -> str:
 
 def _pass(step: Pass, full: frozenset[Axis]) -> list[str]:
     if isinstance(step, GroupPass):
-        return ["    # Once for each channel.", *_assignments(step.assigns, _name)]
+        return ["    # Once for each channel.", *assignments(step.assigns, name_of)]
     blocks = _blocks_read(step, full)
     body = [f"        {code_name(v)}_block = _wide({code_name(v)}[block])" for v in blocks]
     for a in step.local:
@@ -67,7 +67,7 @@ def _blocks_read(step: ReducePass | MapPass, full: frozenset[Axis]) -> list[Var]
 
 
 def _code(expr: Expr, blocks: Sequence[Var] = ()) -> str:
-    return code(expr, lambda node: _name(node) + ("_block" if node in blocks else ""))
+    return code(expr, lambda node: name_of(node) + ("_block" if node in blocks else ""))
 
 
 def staged_core(kernel: Kernel, data: Var) -> str:
@@ -84,9 +84,9 @@ def staged_core(kernel: Kernel, data: Var) -> str:
     def name(node: Expr) -> str:
         if isinstance(node, SumOver):
             return f"layout.total({code(node.body, name)})"
-        return _name(node)
+        return name_of(node)
 
-    lines += _assignments(kernel.program.assigns, name)
+    lines += assignments(kernel.program.assigns, name)
     results = [code_name(var) for var in kernel.program.results]
     return "\n".join([*lines, f"    return {tuple_of(results)}"])
 
@@ -102,23 +102,23 @@ def jacobian_core(kernel: Kernel) -> str:
         if isinstance(node, Delta):
             return "np.eye(m, dtype=_WIDE)"
         way = {(True, False): "[:, None]", (False, True): "[None, :]"}
-        return _name(node) + way.get((row in free_axes(node), column in free_axes(node)), "")
+        return name_of(node) + way.get((row in free_axes(node), column in free_axes(node)), "")
 
     for assign in kernel.program.assigns:
         square = {row, column} <= free_axes(assign.expr)
-        lines += _assignments([assign], in_matrix if square else _name)
+        lines += assignments([assign], in_matrix if square else name_of)
     product = code(mul(*kernel.program.results), in_matrix)
     return "\n".join([*lines, f"    jacobian: Array = {product}", "    return jacobian"])
 
 
-def _assignments(assigns: Iterable[Assign], name: Name) -> list[str]:
+def assignments(assigns: Iterable[Assign], name: Name) -> list[str]:
     lines = []
     for a in assigns:
         lines += statement(f"{code_name(a.target)} = {code(a.expr, name)}", a.note, 4)
     return lines
 
 
-def _name(node: Expr) -> str:
+def name_of(node: Expr) -> str:
     if not isinstance(node, Var):
         raise TypeError(f"no code for {type(node).__name__} here: {node}")
     return code_name(node)

@@ -84,7 +84,7 @@ def _wide(block: Array) -> Array:
     return block.astype(_WIDE, copy=False)
 
 
-def _array(name: str, value: npt.ArrayLike) -> Array:
+def _array(name: str, value: npt.ArrayLike | None) -> Array:
     """The value as an array of floats; TypeError naming any other dtype."""
     array = np.asarray(value)
     if array.dtype.name not in _FLOATS:
@@ -100,15 +100,17 @@ def _like(name: str, value: npt.ArrayLike, x: Array) -> Array:
     return array
 
 
-def _per_channel(name: str, value: npt.ArrayLike | None, layout: _Layout, default: int) -> Array:
+def _per_channel(
+    name: str, value: npt.ArrayLike | None, layout: _Layout, default: int | None = None
+) -> Array:
     """One value for each channel, copied, in the shape that broadcasts against the data."""
-    if value is None:
+    if value is None and default is not None:
         return np.full(layout.group_shape, default, _WIDE)
     array = _array(name, value)
     if array.shape != (layout.channels,):
         raise ValueError(
-            f"{name} has shape {array.shape}; ({layout.channels},) is needed: x has shape "
-            f"{layout.shape}, its channels along axis {layout.axis}"
+            f"{name} has shape {array.shape}; ({layout.channels},) is needed: the channels are "
+            f"axis {layout.axis} of shape {layout.shape}"
         )
     return array.astype(_WIDE).reshape(layout.group_shape)
 
@@ -134,7 +136,10 @@ def _same_memory(first: Array, second: Array) -> bool:
         first.ctypes.data == second.ctypes.data
         and first.dtype == second.dtype
         and first.shape == second.shape
-        and first.strides == second.strides
+        and all(
+            n == 1 or s == t
+            for n, s, t in zip(first.shape, first.strides, second.strides, strict=True)
+        )
     )
 
 

@@ -1,19 +1,28 @@
 """Expressions as Python code over arrays.  A node that is not listed raises, naming its type.
 
 No floating-point literal is ever printed (x/2, never 0.5*x), so that the same code also computes
-exactly when it is run on fractions.
+exactly when it is run on fractions.  Only a quotient of numbers alone, as in x + 1/2, is Python's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from sympy import Add, Expr, Integer, Mul, Pow, Symbol
-from sympy import exp as Exp  # noqa: N812 - a class
+from sympy import Add, Expr, Function, Integer, Mul, Pow, Symbol, exp, tanh
 
 from derive.expr import Axis, Delta, SumOver, Var, mul
+from derive.functions import Activation, ActivationSlope, Relu, Sigmoid, Step
 
 Name = Callable[[Expr], str]
+
+FUNCTIONS: Mapping[type[Function], str] = {
+    exp: "np.exp({})",
+    tanh: "np.tanh({})",
+    Relu: "np.maximum({}, 0)",
+    Step: "np.where({} > 0, 1, 0)",
+    Activation: "g({})",
+    ActivationSlope: "slope({})",
+}
 
 SUM, PRODUCT, POWER, ATOM = range(4)  # how tightly a piece of code binds
 
@@ -26,7 +35,7 @@ def code(expr: Expr, name: Name) -> str:
 def _print(expr: Expr, name: Name) -> tuple[str, int]:
     if isinstance(expr, Var | Delta | SumOver):
         text = name(expr)
-        return text, ATOM if text.replace("_", "a").isalnum() or text.endswith((")", "]")) else SUM
+        return text, _tightness(text)
     if expr.is_Integer:
         return str(expr), ATOM if expr >= 0 else SUM
     if isinstance(expr, Symbol) and not isinstance(expr, Axis):
@@ -37,9 +46,18 @@ def _print(expr: Expr, name: Name) -> tuple[str, int]:
         return _product(expr, name)
     if isinstance(expr, Pow):
         return _power(expr, name)
-    if isinstance(expr, Exp):
-        return f"np.exp({code(expr.args[0], name)})", ATOM
+    if isinstance(expr, Sigmoid):
+        return _print(expr.by_exp(), name)
+    if type(expr) in FUNCTIONS:
+        return FUNCTIONS[type(expr)].format(code(expr.args[0], name)), ATOM
     raise TypeError(f"no code for {type(expr).__name__}: {expr}")
+
+
+def _tightness(text: str) -> int:
+    """How tightly the code for a name, a sum or a matrix product binds."""
+    if " @ " in text:
+        return PRODUCT
+    return ATOM if text.replace("_", "a").isalnum() or text.endswith((")", "]")) else SUM
 
 
 def _bracket(expr: Expr, name: Name, tightness: int) -> str:
@@ -63,7 +81,7 @@ def _inverted(expr: Pow) -> bool:
 
 
 def _product(expr: Expr, name: Name) -> tuple[str, int]:
-    number, rest = expr.as_coeff_Mul()
+    number, rest = expr.as_coeff_Mul(rational=True)  # a Float stays a factor, to be refused
     sign = "-" if number < 0 else ""
     above: list[Expr] = [] if abs(number.p) == 1 else [Integer(abs(number.p))]
     below: list[Expr] = [] if number.q == 1 else [Integer(number.q)]

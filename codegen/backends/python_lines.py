@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
+from itertools import product
 
 WIDTH = 100
 
@@ -32,27 +33,40 @@ def tuple_of(names: Sequence[str]) -> str:
 
 def statement(text: str, note: str, indent: int) -> list[str]:
     """A line of code with its comment beside it, or above where that is too long."""
+    note = " ".join(note.split())
     if not note:
         return broken(text, indent)
     if indent + len(text) + len("  # ") + len(note) <= WIDTH:
         return [f"{' ' * indent}{text}  # {note}"]
-    return [f"{' ' * indent}# {note}", *broken(text, indent)]
+    comment = f"{' ' * indent}# "
+    filled = textwrap.TextWrapper(WIDTH, comment, comment, break_on_hyphens=False)
+    return [*filled.wrap(note), *broken(text, indent)]
 
 
 def broken(text: str, indent: int) -> list[str]:
-    """An assignment, if it is too long broken before its outermost additions."""
+    """An assignment, if it is too long broken before its outermost additions, and where that is
+    not enough before multiplications and inside brackets."""
     space = " " * indent
     if indent + len(text) <= WIDTH:
         return [space + text]
     target, expression = text.split(" = ", 1)
+    parts = [expression]
+    for depth, signs in product(range(expression.count("(") + 1), ("+-", "+-*/")):
+        parts = _parts(expression, depth, signs)
+        if indent + 4 + max(map(len, parts)) <= WIDTH:
+            break
+    return [f"{space}{target} = (", *(f"{space}    {part}" for part in parts), f"{space})"]
+
+
+def _parts(expression: str, deepest: int, signs: str) -> list[str]:
+    """The expression cut before each of the signs that stands in no more than so many brackets."""
     parts, depth, start = [], 0, 0
     for k, letter in enumerate(expression):
         depth += (letter in "([") - (letter in ")]")
-        if depth == 0 and expression[k : k + 3] in (" + ", " - "):
-            parts.append(expression[start:k])
-            start = k + 1
-    parts.append(expression[start:])
-    return [f"{space}{target} = (", *(f"{space}    {part}" for part in parts), f"{space})"]
+        if depth <= deepest and letter in signs and expression[k - 1 : k + 2] == f" {letter} ":
+            parts.append(expression[start : k - 1])
+            start = k
+    return [*parts, expression[start:]]
 
 
 def signature(name: str, parameters: Sequence[str], returns: str) -> str:
