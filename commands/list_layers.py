@@ -9,7 +9,7 @@ from commands.help import Command
 
 @click.command(cls=Command)
 def command() -> None:
-    """List the layers and the studies: what they are, and for which there are kernels."""
+    """List the layers and studies, and which have kernels."""
     from codegen.emit import KERNEL_LAYERS
     from commands.console import print_table
     from derive.layers import LAYERS

@@ -88,7 +88,13 @@ layer_or_study_argument = click.argument(
     default="batch_norm",
     shell_complete=complete_layer_or_study,
 )
-seed_option = click.option("--seed", default=0, show_default=True, help="Of every random draw.")
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of every random draw.",
+)
 notation_option = click.option(
     "--notation",
     default="paper",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from sympy import Add, Expr, Symbol
+from sympy import Add, Expr, Mul, Symbol
 
 from derive.errors import InputError
 from derive.expr import (
@@ -19,6 +19,7 @@ from derive.expr import (
     Var,
     add,
     free_axes,
+    mul,
     rebuild,
     sorted_axes,
     variables,
@@ -198,18 +199,20 @@ def taken_names(labels: Iterable[str], axes: Iterable[Axis]) -> dict[str, str]:
 
 
 def _reading_order(expr: Expr, layer: Layer) -> Expr:
-    """Terms as a person writes them, x − μ, σ² + ε, γx̂ + β; SymPy's operators sort them."""
+    """As a person writes it, x − μ, σ² + ε, γx̂ + β, WA; SymPy's operators sort by name."""
     if not expr.args:
         return expr
     args = [_reading_order(arg, layer) for arg in expr.args]
-    if not isinstance(expr, Add):
-        return rebuild(expr, args)
     position = {
         var.label: rank
         for rank, var in enumerate(
             (*layer.parameters, *layer.learnt, layer.data, *(d.var for d in layer.definitions))
         )
     }
+    if isinstance(expr, Mul) and all(isinstance(arg, Var) or arg.is_number for arg in args):
+        return mul(*sorted(args, key=lambda arg: position.get(getattr(arg, "label", ""), -1)))
+    if not isinstance(expr, Add):
+        return rebuild(expr, args)
 
     def key(term: Expr) -> tuple[bool, bool, int, str]:
         last = max((position.get(var.label, 0) for var in variables(term)), default=0)

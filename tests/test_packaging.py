@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = {"codegen", "data", "derive", "generated", "verify"}
+PACKAGES = {"codegen", "commands", "data", "derive", "generated", "verify"}
 TOP_LEVEL = PACKAGES | {"cli"}
 OFFLINE = "No matching distribution found for setuptools"
 
@@ -94,6 +94,7 @@ TRACKED = [
     "README.md",
     "cli.py",
     "codegen/__init__.py",
+    "commands/__init__.py",
     "data/__init__.py",
     "data/wine.csv",
     "derive/__init__.py",

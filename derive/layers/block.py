@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from sympy import Expr, sqrt, tanh
 
-from derive.expr import Axis, Definition, SumOver, Var, mean, mul
+from derive.expr import Axis, Definition, SumOver, Var, mean
 from derive.functions import Activation, Relu, Sigmoid
 from derive.layer import Layer
 
@@ -35,7 +35,7 @@ def _normalised(x: Var) -> tuple[Definition, ...]:
 
 
 def _layer(name: str, title: str, between: Var, *definitions: Definition) -> Layer:
-    linear = Definition(Z, SumOver(mul(W, A), k) + b, "linear layer")
+    linear = Definition(Z, SumOver(W * A, k) + b, "linear layer")
     return Layer(
         name=name,
         title=title,

@@ -37,7 +37,7 @@ def test_what_is_written_is_what_is_checked(tmp_path: Path) -> None:
     shown = call("generate", "--out", str(tmp_path))
     assert (shown.status, shown.err) == (0, "")
     assert f"{tmp_path / KERNEL}: written" in shown.lines
-    assert checked(tmp_path) == (0, ["2 files are what would be generated"])
+    assert checked(tmp_path) == (0, ["3 files are what would be generated"])
 
 
 def test_up_to_date_files_are_left_alone(folder: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_missing_file(folder: Path) -> None:
 
 def test_a_missing_folder(folder: Path) -> None:
     status, lines = checked(folder / "elsewhere")
-    assert (status, len(lines)) == (1, 2)
+    assert (status, len(lines)) == (1, 3)
 
 
 def test_a_stray_file(folder: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_check_writes_nothing(folder: Path) -> None:
     (folder / KERNEL).write_text("", encoding="utf-8")
     checked(folder)
     assert (folder / KERNEL).read_text(encoding="utf-8") == ""
-    assert len(list((folder / "numpy_kernels").iterdir())) == 2
+    assert len(list((folder / "numpy_kernels").iterdir())) == 3
 
 
 def test_a_write_that_fails_leaves_the_old_file(
@@ -104,7 +104,7 @@ def test_a_write_that_fails_leaves_the_old_file(
     assert shown.status == 2
     assert is_one_line_of_error(shown), shown
     assert (folder / KERNEL).read_text(encoding="utf-8") == "old\n"
-    assert len(list((folder / "numpy_kernels").iterdir())) == 2
+    assert len(list((folder / "numpy_kernels").iterdir())) == 3
 
 
 def test_a_file_in_the_place_of_the_folder(folder: Path) -> None:
