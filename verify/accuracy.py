@@ -1,9 +1,10 @@
 """The contract's accuracy table: what a Batch Norm kernel computes against what is exact.
 
 Every case of :mod:`verify.accuracy_cases` is a batch that is hard for a reason; every result of the
-kernel (y, dx, dγ, dβ, ẏ, and dx, dγ, dβ again from the staged form) is compared with
-:mod:`verify.exact_batch_norm`, which rounds nothing.  The references see the same rounded inputs as
-the kernel, and the exact value of ε.
+kernel (y, dx, dγ, dβ, ẏ; dx, dγ, dβ again from the staged form; y, dx, dγ, dβ of test mode, with
+the batch's own statistics given in float64) is compared with :mod:`verify.exact_batch_norm` and
+:mod:`verify.exact_inference`, which round nothing.  The references see the same rounded inputs as
+the kernel, and the exact value of ε.  What a module does not offer is left out.
 
 **Scaled error** = max |result − exact| / max |exact| over a result array; where the exact array is
 all zero the result must be exactly zero.  max |exact| counts as no less than the smallest normal
@@ -16,10 +17,11 @@ otherwise the largest column hides all the others.
 - float32: 8u, u = 2⁻²⁴ (kernel-contract).
 - float16, bfloat16: 2 ulp (kernel-contract); one ulp is the spacing of the format at max |exact|,
   so that rounding once costs at most half an ulp.
-- float64: 64κu, u = 2⁻⁵³, κ = 1 + max |μ|/√(σ²+ε) over the channels.  The contract fixes no limit
-  here, and 64u alone would ask for more than double precision inside: rounding x by u moves x̂ by
-  κu, so κu is what a backward stable kernel can promise, and 64 leaves room for sums of a
-  hundred terms in any order.  An unstable one, E[x²]−μ², loses κ²u and is far outside.
+- float64: 64κu, u = 2⁻⁵³, κ = 1 + max |μ|/√(σ²+ε) over the channels, with the batch's and with the
+  given statistics.  The contract fixes no limit here, and 64u alone would ask for more than double
+  precision inside: rounding x by u moves x̂ by κu, so κu is what a backward stable kernel can
+  promise, and 64 leaves room for sums of a hundred terms in any order.  An unstable one, E[x²]−μ²,
+  loses κ²u and is far outside.
 
 **Sampling.**  A channel of up to 4,096 elements is compared whole.  Of a longer one 2,000 random
 rows are, with the largest exact value, the extremes of the result and the eight elements that
@@ -30,8 +32,8 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import reduce
 from typing import Any, Protocol
@@ -39,7 +41,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from verify.accuracy_cases import CASES, Array, Batch, Case, Tangents, columns
+from verify.accuracy_cases import CASES, Array, Batch, Case, Statistics, Tangents, columns
 from verify.exact_batch_norm import (
     Affine,
     Channel,
@@ -49,22 +51,26 @@ from verify.exact_batch_norm import (
     deviation,
     power_of_two,
 )
+from verify.exact_inference import Frozen
 from verify.report import Result
 
 
 class Kernel(Protocol):
-    """What a module of Batch Norm kernels offers; kernel-contract.md gives the signatures."""
+    """What every module of Batch Norm kernels offers; kernel-contract.md gives the signatures.
+
+    The other functions are optional: see :func:`offered`.
+    """
 
     @property
     def forward(self) -> Callable[..., Any]: ...
     @property
     def backward(self) -> Callable[..., Any]: ...
-    @property
-    def backward_staged(self) -> Callable[..., Any]: ...
-    @property
-    def jvp(self) -> Callable[..., Any]: ...
-    @property
-    def jacobian(self) -> Callable[..., Any]: ...
+
+
+def offered(module: Kernel, name: str) -> Callable[..., Any] | None:
+    """A function of the module, or None where it is not there."""
+    found = getattr(module, name, None)
+    return found if callable(found) else None
 
 
 # --- Limits ---------------------------------------------------------------------------------------
@@ -114,8 +120,10 @@ def scaled_error(found: Deviation, precision: Precision) -> float:
 ROWS_COMPARED_WHOLE = 4096
 ROWS_SAMPLED = 2000
 
+GRADIENTS = ("dx", "dgamma", "dbeta")
 STAGED = ("dx staged", "dgamma staged", "dbeta staged")
-RESULTS = ("y", "dx", "dgamma", "dbeta", "y_dot", *STAGED)
+INFERRED = ("dx infer", "dgamma infer", "dbeta infer")
+RESULTS = ("y", *GRADIENTS, "y_dot", *STAGED, "y infer", *INFERRED)
 
 
 @dataclass(frozen=True)
@@ -129,19 +137,24 @@ class Reference:
     condition: float
 
     @classmethod
-    def of(cls, batch: Batch, tangents: Tangents, eps: float = 1e-5) -> Reference:
+    def of(
+        cls, batch: Batch, tangents: Tangents, statistics: Statistics, eps: float = 1e-5
+    ) -> Reference:
         """For a batch with its channels on axis 1, m ≥ 1 and σ²+ε > 0 everywhere."""
         exact: dict[str, list[Affine | Fraction]] = {name: [] for name in RESULTS}
         condition = 1.0
-        per_channel = zip(*map(columns, (*batch, *tangents)), strict=True)
-        for x, gamma, beta, dy, x_dot, gamma_dot, beta_dot in per_channel:
-            channel = Channel.of(x, float(gamma[0]), float(beta[0]), eps)
+        per_channel = zip(*map(columns, (*batch, *tangents, *statistics)), strict=True)
+        for x, gamma, beta, dy, x_dot, gamma_dot, beta_dot, mean, var in per_channel:
+            parameters = float(gamma[0]), float(beta[0])
+            channel = Channel.of(x, *parameters, eps)
+            frozen = Frozen.of(*parameters, float(mean[0]), float(var[0]), eps)
             gradients = channel.backward(dy)
             y_dot = channel.jvp(x_dot, float(gamma_dot[0]), float(beta_dot[0]))
             values: list[Affine | Fraction] = [channel.y(), *gradients, y_dot, *gradients]
+            values += [frozen.y(x), *frozen.backward(dy, x)]
             for name, value in zip(RESULTS, values, strict=True):
                 exact[name].append(value)
-            condition = max(condition, channel.condition)
+            condition = max(condition, channel.condition, frozen.condition)
         return cls(exact, condition)
 
     def limit(self, dtype: str) -> float:
@@ -185,17 +198,29 @@ def run(
         return [result for case in chosen for result in _run_case(module, case, seed)]
 
 
+def by_case(results: Iterable[Result]) -> list[Result]:
+    """One row for each batch: its worst result decides."""
+    rows: dict[str, list[Result]] = {}
+    for result in results:
+        rows.setdefault(result.name, []).append(result)
+    return [_together(group) for group in rows.values()]
+
+
+def _together(group: list[Result]) -> Result:
+    worst = max(group, key=lambda r: (not r.ok, (r.worst or 0.0) / (r.limit or 1.0)))
+    return replace(worst, cases=sum(result.cases for result in group))
+
+
 def _run_case(module: Kernel, case: Case, seed: int) -> Iterator[Result]:
     # The stream depends on the case alone, so that leaving one out changes no other.
     rng = np.random.default_rng([seed, zlib.crc32(f"{case.dtype} {case.name}".encode())])
     batch = case.make(rng)
-    tangents = batch.tangents(rng)
-    reference = Reference.of(
-        batch, tangents, case.eps
-    )  # first: a bad kernel may write to its input
-    given = _call(module, case, batch, tangents)
+    tangents, statistics = batch.tangents(rng), batch.statistics()
+    # References first: a bad kernel may write to its input.
+    reference = Reference.of(batch, tangents, statistics, case.eps)
+    given = _call(module, case, batch, tangents, statistics)
     limit = reference.limit(case.dtype)
-    for name in RESULTS[: len(RESULTS) if case.staged else -len(STAGED)]:
+    for name in (name for name in RESULTS if name in given):
         array, count, worst = given[name], 0, math.inf
         shape = (
             batch.gamma.shape if isinstance(reference.exact[name][0], Fraction) else batch.x.shape
@@ -215,23 +240,40 @@ def _run_case(module: Kernel, case: Case, seed: int) -> Iterator[Result]:
         )
 
 
-def _call(module: Kernel, case: Case, batch: Batch, tangents: Tangents) -> dict[str, Any]:
+def _call(
+    module: Kernel, case: Case, batch: Batch, tangents: Tangents, statistics: Statistics
+) -> dict[str, Any]:
     """The kernel's arrays by name; a message in the place of each that could not be had."""
-    found: dict[str, Any] = {}
-    try:
-        found["y"], cache = module.forward(batch.x, batch.gamma, batch.beta, eps=case.eps)
-    except Exception as error:  # a kernel under test may raise anything
-        return dict.fromkeys(RESULTS, f"forward raised {type(error).__name__}: {error}")
+    x, gamma, beta, dy = batch
+    cache: Any = None
+
+    def forward() -> Any:
+        nonlocal cache
+        y, cache = module.forward(x, gamma, beta, eps=case.eps)
+        return (y,)
+
     calls: dict[tuple[str, ...], Callable[[], Any]] = {
-        ("dx", "dgamma", "dbeta"): lambda: module.backward(batch.dy, cache),
-        ("y_dot",): lambda: (module.jvp(*tangents, cache),),
-        STAGED: lambda: module.backward_staged(batch.dy, cache) if case.staged else STAGED,
+        ("y",): forward,
+        GRADIENTS: lambda: module.backward(dy, cache),
     }
+    if jvp := offered(module, "jvp"):
+        calls["y_dot",] = lambda: (jvp(*tangents, cache),)
+    if case.staged and (staged := offered(module, "backward_staged")):
+        calls[STAGED] = lambda: staged(dy, cache)
+    if infer := offered(module, "infer"):
+        calls["y infer",] = lambda: (infer(x, gamma, beta, *statistics, eps=case.eps),)
+    if infer_backward := offered(module, "infer_backward"):
+        calls[INFERRED] = lambda: infer_backward(dy, x, gamma, *statistics, eps=case.eps)
+    found: dict[str, Any] = {}
     for names, call in calls.items():
         try:
             found.update(zip(names, call(), strict=True))
-        except Exception as error:
-            found.update(dict.fromkeys(names, f"{type(error).__name__}: {error}"))
+        except Exception as error:  # a kernel under test may raise anything
+            message = f"raised {type(error).__name__}: {error}"
+            if names == ("y",):  # without a cache there is no more to say
+                every = (name for group in calls for name in group)
+                return dict.fromkeys(every, f"forward {message}")
+            found.update(dict.fromkeys(names, message))
     return found
 
 

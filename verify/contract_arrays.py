@@ -16,7 +16,27 @@ from verify.accuracy_cases import Array
 from verify.examiner import Call, Examiner, NotApplicableError
 
 FULL = ("x", "dy", "x_dot")
-VECTORS = ("gamma", "beta", "gamma_dot", "beta_dot")
+VECTORS = ("gamma", "beta", "gamma_dot", "beta_dot", "mean", "var")
+
+OTHER_DTYPES = (
+    np.int64,
+    np.int32,
+    np.uint8,
+    np.bool_,
+    np.complex64,
+    np.complex128,
+    np.object_,
+)
+
+# The arguments of each function that takes arrays of the batch's shape or one value a channel.
+TAKES = {
+    "forward": ("x", "gamma", "beta"),
+    "backward": ("dy",),
+    "backward_staged": ("dy",),
+    "jvp": ("x_dot", "gamma_dot", "beta_dot"),
+    "infer": ("x", "gamma", "beta", "mean", "var"),
+    "infer_backward": ("dy", "x", "gamma", "mean", "var"),
+}
 
 
 def dtypes(examiner: Examiner) -> None:
@@ -50,7 +70,7 @@ def wider_parameters(examiner: Examiner) -> None:
 def other_dtypes(examiner: Examiner) -> None:
     """integer, bool, complex and object arrays are a TypeError that names the dtype"""
     good = examiner.call(6, 3)
-    for dtype in (np.int64, np.int32, np.uint8, np.bool_, np.complex64, np.complex128, np.object_):
+    for dtype in OTHER_DTYPES:
         name = np.dtype(dtype).name
         for argument in (*FULL, *VECTORS):
             bad = good.but(**{argument: np.ones(getattr(good, argument).shape, dtype)})
@@ -60,13 +80,14 @@ def other_dtypes(examiner: Examiner) -> None:
 
 
 def parameter_shapes(examiner: Examiner) -> None:
-    """gamma and beta are exactly (C,): any other shape is a ValueError that names both"""
+    """gamma, beta, mean and var are exactly (C,): other shapes are a ValueError that names both"""
     good = examiner.call(6, 3)
     for shape in ((1,), (), (4,), (2,), (3, 1), (1, 3), (6, 3)):
-        for argument in ("gamma", "beta"):
+        for argument in ("gamma", "beta", "mean", "var"):
             bad = good.but(**{argument: np.ones(shape, np.float32)})
-            what = f"{argument} of shape {shape}"
-            examiner.refuses(ValueError, what, examiner.forward, bad, mentions=(shape, (3,)))
+            for function, *arguments in _calls_with(examiner, good, bad, argument):
+                what = f"{argument} of shape {shape}"
+                examiner.refuses(ValueError, what, function, *arguments, mentions=(shape, (3,)))
 
 
 def gradient_shapes(examiner: Examiner) -> None:
@@ -81,6 +102,7 @@ def gradient_shapes(examiner: Examiner) -> None:
 
 def tangent_shapes(examiner: Examiner) -> None:
     """x_dot has x's shape, gamma_dot and beta_dot are (C,): anything else is a ValueError"""
+    examiner.function("jvp")
     good = examiner.call(4, 3)
     vectors = ((1,), (4,), (4, 3))
     wrong = {"x_dot": ((4, 1), (3,), (3, 4), (5, 3)), "gamma_dot": vectors, "beta_dot": vectors}
@@ -95,26 +117,22 @@ def too_few_axes(examiner: Examiner) -> None:
     """x of fewer than two dimensions is a ValueError that names its shape"""
     for shape in ((), (1,), (5,)):
         for axis in (0, 1, -1):
-            x = np.ones(shape, np.float32)
-            what = f"x of shape {shape}, axis {axis}"
-            forward = examiner.kernel.forward
-            examiner.refuses(ValueError, what, forward, x, axis=axis, mentions=(shape,))
+            for function, *arguments in _on_any_x(examiner, np.ones(shape, np.float32)):
+                what = f"x of shape {shape}, axis {axis}"
+                examiner.refuses(
+                    ValueError, what, function, *arguments, axis=axis, mentions=(shape,)
+                )
 
 
 def axis_out_of_range(examiner: Examiner) -> None:
     """an axis that x does not have is an error that names the axis"""
+    # NumPy's own AxisError is a ValueError and an IndexError; either will do.
+    kinds = (ValueError, IndexError)
     for shape, axes in (((4, 3), (2, 7, -3)), ((2, 3, 4, 5), (4, 9, -5))):
-        x = np.ones(shape, np.float32)
         for axis in axes:
-            # NumPy's own AxisError is a ValueError and an IndexError; either will do.
-            examiner.refuses(
-                (ValueError, IndexError),
-                f"axis {axis} of x {shape}",
-                examiner.kernel.forward,
-                x,
-                axis=axis,
-                mentions=(axis,),
-            )
+            for function, *arguments in _on_any_x(examiner, np.ones(shape, np.float32)):
+                what = f"axis {axis} of x {shape}"
+                examiner.refuses(kinds, what, function, *arguments, axis=axis, mentions=(axis,))
 
 
 def layouts(examiner: Examiner) -> None:
@@ -160,15 +178,22 @@ def _calls_with(
     examiner: Examiner, good: Call, bad: Call, argument: str
 ) -> Iterator[tuple[Any, ...]]:
     """The calls that take one argument of ``bad``, each a function and what to call it with."""
-    if argument in ("x", "gamma", "beta"):
-        yield examiner.forward, bad
-        return
     _, cache = examiner.forward(good)
-    if argument == "dy":
-        yield examiner.kernel.backward, bad.dy, cache
-        yield examiner.kernel.backward_staged, bad.dy, cache
-    else:
-        yield examiner.kernel.jvp, bad.x_dot, bad.gamma_dot, bad.beta_dot, cache
+    for name, arguments in TAKES.items():
+        if argument not in arguments or not examiner.offers(name):
+            continue
+        cached = () if "x" in arguments else (cache,)
+        yield (examiner.function(name), *(getattr(bad, a) for a in arguments), *cached)
+
+
+def _on_any_x(examiner: Examiner, x: Array) -> Iterator[tuple[Any, ...]]:
+    """The functions that take x and an axis, with an x of whatever shape."""
+    yield examiner.kernel.forward, x
+    ones = np.ones(x.shape[1:2], np.float32)
+    if examiner.offers("infer"):
+        yield examiner.function("infer"), x, None, None, ones, ones
+    if examiner.offers("infer_backward"):
+        yield examiner.function("infer_backward"), x, x, None, ones, ones
 
 
 def _laid_out(call: Call, lay: Callable[[Array], Array]) -> Call:

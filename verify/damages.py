@@ -18,6 +18,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 CORES = ("_forward", "_backward", "_backward_staged", "_jvp", "_jacobian")
+DEPLOYMENT_CORES = (
+    *("_infer", "_infer_backward", "_fold", "_fold_linear"),
+    *("_running_biased", "_running_unbiased", "_population"),
+)
+BLOCK_CORES = (
+    *("_forward_before", "_forward_behind", "_backward_before", "_backward_behind"),
+    *("_relu", "_relu_slope", "_sigmoid", "_sigmoid_slope", "_tanh", "_tanh_slope"),
+)
+
+SIZES = ("m", "batches")
 
 
 @dataclass(frozen=True)
@@ -111,8 +121,8 @@ def _exponent(node: ast.AST) -> Iterator[str]:
 
 
 def _size(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Name) and node.id == "m" and isinstance(node.ctx, ast.Load):
-        yield from ("(m - 1)", "(m + 1)")
+    if isinstance(node, ast.Name) and node.id in SIZES and isinstance(node.ctx, ast.Load):
+        yield from (f"({node.id} - 1)", f"({node.id} + 1)")
 
 
 def _root(node: ast.AST) -> Iterator[str]:
@@ -132,6 +142,18 @@ def _sum(node: ast.AST) -> Iterator[str]:
         yield f"(layout.total({summed}) / layout.m)"
         yield f"np.add.reduce({summed}, axis=layout.axis, keepdims=True)"
         yield f"layout.total({summed}[:1])"
+    if call := _method(node, "reduce"):
+        summed = _text(call.args[0])
+        yield f"{summed}[0]"
+        yield f"np.add.reduce({summed}, axis=1)"
+        yield f"np.mean({summed}, axis=0)"
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "_total":
+        summed = _text(node.args[0])
+        yield f"(_total({summed}) / m)"
+        yield f"_total({summed}[:, 1:])"
+    if sides := _operands(node, ast.MatMult):  # a sum of products
+        yield f"{sides[0]}[:, 1:] @ {sides[1]}[1:]"
+        yield f"-{sides[0]} @ {sides[1]}"
 
 
 def _blocks(node: ast.AST) -> Iterator[str]:
@@ -186,7 +208,7 @@ def _of_nodes(source: str) -> Iterator[Mutant]:
         if not isinstance(function, ast.FunctionDef):
             continue
         inside = [node for step in function.body for node in ast.walk(step)]
-        if function.name in CORES:
+        if function.name in CORES + DEPLOYMENT_CORES + BLOCK_CORES:
             for node in inside:
                 for operator in OPERATORS:
                     for text in operator.apply(node):
@@ -307,9 +329,29 @@ REWRITES: tuple[tuple[str, str, str], ...] = (
 )
 
 
+BLOCK_REWRITES: tuple[tuple[str, str, str], ...] = (
+    ("relu of the other side", "np.maximum(a, 0)", "np.minimum(a, 0)"),
+    ("slope of the other side", "np.where(a > 0, 1, 0)", "np.where(a > 0, 0, 1)"),
+    ("slope of another", "(_tanh, _tanh_slope)", "(_tanh, _sigmoid_slope)"),
+    ("bias None means 1", '"b", b, len(W), 0', '"b", b, len(W), 1'),
+    ("gamma None means 0", '"gamma", gamma, len(W), 1', '"gamma", gamma, len(W), 0'),
+    ("beta None means 1", '"beta", beta, len(W), 0', '"beta", beta, len(W), 1'),
+    ("default activation", '= "relu",', '= "tanh",'),
+    ("default placement", 'placement: str = "before"', 'placement: str = "behind"'),
+    ("placements confused", 'placement == "before"', 'placement != "before"'),
+    ("a function may write", "given.flags.writeable = False", "pass"),
+    ("not widened", "np.ascontiguousarray(array, _WIDE)", "np.ascontiguousarray(array)"),
+    ("float64 result", "A_out = A_out.astype(A.dtype)", "pass"),
+    ("float64 result", "column.reshape(-1).astype(dtype)", "column.reshape(-1)"),
+    ("a column", "column.reshape(-1).astype(dtype)", "column.astype(dtype)"),
+    ("bias with a gradient", "np.zeros_like(gamma)", "_total(dZ_tilde)"),
+    ("gradients swapped", "db, dgamma, dbeta)", "db, dbeta, dgamma)"),
+)
+
+
 def _of_text(source: str) -> Iterator[Mutant]:
     """Each rewrite at each place where its text occurs."""
-    for name, old, new in REWRITES:
+    for name, old, new in REWRITES + BLOCK_REWRITES:
         start = source.find(old)
         while start >= 0:
             line = source.count("\n", 0, start) + 1

@@ -1,4 +1,4 @@
-"""Real matrices to verify kernels on: the shipped wine data, or a user's own file.
+"""Matrices to verify kernels on: the shipped wine data, a made-up blood panel, a user's own file.
 
 A :class:`Matrix` is a batch, m samples by C features.  The readers are strict: they repair nothing
 and guess nothing that could change a number, and each bad file gets one line that says where it is
@@ -21,15 +21,17 @@ from numpy.typing import NDArray
 
 import data
 from derive.errors import InputError
+from verify.blood_panel import RANGES, SAMPLES, blood_panel
 
 WINE = "wine.csv"
+BLOOD_PANEL = "blood-panel"
 NUMPY_MAGIC = (b"\x93NUMPY", b"PK\x03\x04", b"PK\x05\x06")
 WANTED = "a matrix (m, C) of m samples and C features is needed"
 
 
 @dataclass(frozen=True, eq=False)
 class Matrix:
-    """A batch: ``values`` is float64 of shape (m, C), finite, with m ≥ 2 and C ≥ 1; ``columns``
+    """A batch: ``values`` is float64 of shape (m, C), finite, with m ≥ 2 and C ≥ 2; ``columns``
     names the C features; ``name`` is the file's name."""
 
     name: str
@@ -37,16 +39,20 @@ class Matrix:
     columns: tuple[str, ...]
 
 
-def load(path: Path | None = None) -> Matrix:
-    """The matrix in a .npy, .npz or .csv file, or the shipped wine data (178, 13) for None.
+def load(path: Path | None = None, *, seed: int = 0) -> Matrix:
+    """The matrix in a .npy, .npz or .csv file; for the name wine, or None, the shipped wine data
+    (178, 13), and for blood-panel one drawn from :mod:`verify.blood_panel` with ``seed`` (200, 4).
 
     A .npz file must hold one array, or exactly one that is two-dimensional.  A .csv file is
-    separated by commas, semicolons or tabs and may have a header.  A single column is a batch of
-    one feature; a one-dimensional array is refused, as it may be meant either way.
+    separated by commas, semicolons or tabs and may have a header.  A single column is refused: it
+    is nearly always a table whose delimiter was not recognised, or one sample.
 
     Raises InputError with one line for every file that does not hold such a matrix.
     """
-    if path is None:
+    if str(path) == BLOOD_PANEL:
+        values = blood_panel(np.random.default_rng(seed), SAMPLES)
+        return Matrix(BLOOD_PANEL, values, tuple(RANGES))
+    if path is None or str(path) == Path(WINE).stem:
         with (resources.files(data) / WINE).open("rb") as shipped:
             return _from_csv(shipped, WINE)
     reader = {".csv": _from_csv, ".npy": _from_numpy, ".npz": _from_numpy}.get(path.suffix.lower())
@@ -119,18 +125,11 @@ def _only_matrix(arrays: dict[str, Any], where: str) -> Any:
 
 
 def _from_array(loaded: NDArray[Any], where: str) -> Matrix:
-    if loaded.ndim == 1:
-        raise InputError(
-            f"{where} has shape {loaded.shape}; {WANTED}: reshape({len(loaded)}, 1) makes it "
-            "one feature"
-        )
     if loaded.ndim != 2:
         raise InputError(f"{where} has shape {loaded.shape}; {WANTED}")
     if loaded.dtype.kind not in "iuf":
         raise InputError(f"{where} has dtype {loaded.dtype}; real floats or integers are needed")
-    if loaded.shape[1] == 0:
-        raise InputError(f"{where} has shape {loaded.shape}; at least one feature is needed")
-    _enough_rows(loaded.shape[0], where)
+    _enough(loaded.shape[0], loaded.shape[1], where)
     with np.errstate(over="ignore"):  # a long double beyond float64's range is reported as Inf
         values = np.ascontiguousarray(loaded, dtype=np.float64)
     finite = np.isfinite(values)
@@ -169,7 +168,8 @@ def _from_csv(file: IO[bytes], where: str) -> Matrix:
                 "every row needs the same number"
             )
         values.extend(_numbers(fields, columns, here))
-    _enough_rows(len(values) // width, f"{where}, after its header," if header else where)
+    hint = "is the delimiter a comma, a semicolon or a tab?"
+    _enough(len(values) // width, width, f"{where}, after its header," if header else where, hint)
     return Matrix(Path(where).name, np.array(values).reshape(-1, width), columns)
 
 
@@ -260,7 +260,12 @@ def _shown(field: str) -> str:
 # --- Both ----------------------------------------------------------------------------------------
 
 
-def _enough_rows(rows: int, where: str) -> None:
+def _enough(rows: int, features: int, where: str, hint: str = "is it transposed?") -> None:
+    if features < 2:
+        raise InputError(
+            f"{where} is {rows} × {features}; a matrix of samples by features is needed, with at "
+            f"least two features ({hint})"
+        )
     if rows < 2:
         raise InputError(
             f"{where} has {_count(rows, 'row')} of numbers; batch statistics need at least two"

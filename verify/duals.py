@@ -80,6 +80,9 @@ class Dual:
         slope = self.re ** (exponent - 1)
         return Dual(slope * self.re, slope * self.du * exponent, self.level)
 
+    def __gt__(self, other: Scalar) -> bool:
+        return bool(self.re > (other if self._constant(other) else other.re))
+
     def _constant(self, other: Scalar) -> bool:
         if not isinstance(other, Dual):
             return True

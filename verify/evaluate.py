@@ -2,20 +2,38 @@
 
 This is the oracle's own reading of :mod:`derive.expr`: a sum is a loop, a Kronecker delta a
 comparison, and nothing is simplified, substituted or differentiated.  An index bound by a sum
-hides an outer one of the same name, as in any program.
+hides an outer one of the same name, as in any program.  "Any function" g is g(a) = a^3 + 2a here,
+as it is in :mod:`verify.references`, and g' is what that has for a slope.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from itertools import product
 from math import prod
 
-from sympy import Add, Expr, Mul, Pow, Rational, Symbol, exp
+from sympy import Add, Expr, Function, Mul, Pow, Rational, Symbol, exp, tanh
 
 from derive.expr import Axis, Delta, SumOver, Var, free_axes, sorted_axes
+from derive.functions import Activation, ActivationSlope, Relu, Sigmoid, Step
 from verify.fields import Arithmetic, Index, Scalar, Values
+
+
+def _tanh(numbers: Arithmetic, a: Scalar) -> Scalar:
+    square = numbers.exp(a) ** 2
+    return (square - 1) / (square + 1)
+
+
+FUNCTIONS: Mapping[type[Function], Callable[[Arithmetic, Scalar], Scalar]] = {
+    exp: lambda numbers, a: numbers.exp(a),
+    tanh: _tanh,
+    Sigmoid: lambda numbers, a: 1 / (numbers.exp(-a) + 1),
+    Relu: lambda numbers, a: a if a > 0 else numbers.number(0),
+    Step: lambda numbers, a: numbers.number(int(a > 0)),
+    Activation: lambda numbers, a: a**3 + a * 2,
+    ActivationSlope: lambda numbers, a: a**2 * 3 + 2,
+}
 
 
 def evaluate(
@@ -53,7 +71,9 @@ class Evaluator:
                 return sum(self.at(term, index) for term in expr.args)
             case Mul():
                 return prod(self.at(factor, index) for factor in expr.args)
-            case SumOver() | Pow() | exp():
+            case SumOver() | Pow():
+                return self._remembered(expr, index)
+            case Function() if type(expr) in FUNCTIONS:
                 return self._remembered(expr, index)
             case Delta():
                 first, second = expr.indices
@@ -70,15 +90,15 @@ class Evaluator:
             self._memo[key] = self._compute(expr, index)
         return self._memo[key]
 
-    def _compute(self, expr: SumOver | Pow | exp, index: Mapping[Axis, int]) -> Scalar:
+    def _compute(self, expr: SumOver | Pow | Function, index: Mapping[Axis, int]) -> Scalar:
         if isinstance(expr, SumOver):
             ranges = (range(self._sizes[axis.size.name]) for axis in expr.axes)
             return sum(
                 self.at(expr.body, {**index, **dict(zip(expr.axes, positions, strict=True))})
                 for positions in product(*ranges)
             )
-        if isinstance(expr, exp):
-            return self._numbers.exp(self.at(expr.exp, index))
+        if isinstance(expr, Function):
+            return FUNCTIONS[type(expr)](self._numbers, self.at(expr.args[0], index))
         base, exponent = self.at(expr.base, index), expr.exp
         if not isinstance(exponent, Rational) or exponent.q > 2:
             raise TypeError(f"the power {expr} has neither a whole nor a half-whole exponent")

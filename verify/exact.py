@@ -26,7 +26,17 @@ from derive.expr import Axis, Var, adjoint, free_axes, sorted_axes, tangent, var
 from derive.layer import Layer
 from verify.duals import Duals
 from verify.evaluate import Evaluator
-from verify.fields import FIELDS, RATIONALS, Arithmetic, Field, Index, NotASquare, Scalar, Values
+from verify.fields import (
+    FIELDS,
+    RATIONALS,
+    Arithmetic,
+    Field,
+    Index,
+    NotASquare,
+    OutsideTheField,
+    Scalar,
+    Values,
+)
 from verify.references import Forward, Reference, any_point
 
 DRAWS = 1000  # attempts at a point whose radicands are squares; four radicals need about 16
@@ -102,7 +112,7 @@ def check(
         rng = Random(f"{layer.name} {number_field.name} {seed}")
         try:
             points = [draw(layer, reference, number_field, m, rng) for m in sizes]
-        except NotASquare as reason:
+        except OutsideTheField as reason:
             outcomes += [
                 Outcome(c.name, number_field.name, 0, 0, None, str(reason)) for c in claims
             ]
@@ -195,7 +205,7 @@ class Point:
             self.values[var.label] = self.entries(var)
         try:
             return self.evaluator.at(claim.expr, index)
-        except (NotASquare, ZeroDivisionError) as reason:
+        except (OutsideTheField, ZeroDivisionError) as reason:
             return str(reason)
 
     def entries(self, var: Var) -> Mapping[Index, Scalar]:
@@ -276,7 +286,7 @@ def run(
 
 
 def draw(layer: Layer, reference: Reference, number_field: Field, m: int, rng: Random) -> Point:
-    """A random point at which the reference can be evaluated; NotASquare if none is found."""
+    """A random point at which the reference can be evaluated; OutsideTheField if there is none."""
     solve = reference.rational if number_field is RATIONALS else any_point
     if solve is None:
         raise NotASquare(f"{reference.name}: no rational points are known for this definition")
@@ -299,8 +309,15 @@ def draw(layer: Layer, reference: Reference, number_field: Field, m: int, rng: R
 
 def _sizes(layer: Layer, m: int) -> dict[str, int]:
     sizes = {axis.size.name: OTHER_SIZE for axis in layer.axes}
-    first, *others = layer.reduced_axes or layer.axes
-    # The others alternate, so that their size is neither that of the first nor always the same.
+    # m counts what is averaged over: the range of a matrix product's sum is another one.
+    counted = {axis for axis in layer.reduced_axes if any(d.expr.has(axis.size) for d in layer)}
+    first, *others = sorted(
+        layer.reduced_axes or layer.data.axes, key=lambda axis: axis not in counted
+    )
+    if len(others) > 1:  # their lengths, 1 to 3, are told by the digits of m in base 3
+        lengths = {a.size.name: 1 + m // 3**k % 3 for k, a in enumerate((first, *others))}
+        return {**sizes, **lengths}
+    # The other one alternates, so that its size is neither that of the first nor always the same.
     return {**sizes, **{axis.size.name: 3 - m % 2 for axis in others}, first.size.name: m}
 
 

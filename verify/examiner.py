@@ -9,11 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from verify.accuracy import PRECISIONS, Kernel, Reference
-from verify.accuracy_cases import Array, Batch, Tangents
-
-GRADIENTS = ("dx", "dgamma", "dbeta")
-STAGED = ("dx staged", "dgamma staged", "dbeta staged")
+from verify.accuracy import GRADIENTS, INFERRED, PRECISIONS, STAGED, Kernel, Reference, offered
+from verify.accuracy_cases import Array, Batch, Statistics, Tangents
 
 
 class ViolationError(Exception):
@@ -24,9 +21,14 @@ class NotApplicableError(Exception):
     """The clause cannot be checked here; the message says why."""
 
 
+class AbsentError(Exception):
+    """The clause is about a function that the module does not offer; its name."""
+
+
 @dataclass(frozen=True)
 class Call:
-    """One complete set of arguments: a batch with its channels on ``axis``, and its tangents."""
+    """One complete set of arguments: a batch with its channels on ``axis``, its tangents, and the
+    statistics for test mode."""
 
     x: Array
     gamma: Array | None
@@ -35,12 +37,20 @@ class Call:
     x_dot: Array
     gamma_dot: Array | None
     beta_dot: Array | None
+    mean: Array
+    var: Array
     eps: Any = 1e-5
     axis: int = 1
 
     def but(self, **changes: Any) -> Call:
         """The same arguments with some of them changed."""
         return replace(self, **changes)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """eps and axis; the axis is left to its default where that is what is meant, so that a
+        kernel that knows no other is still examined in all else."""
+        return {"eps": self.eps} | ({} if self.axis == 1 else {"axis": self.axis})
 
     def on_axis(self, axis: int) -> Call:
         """The same batch with its channels moved from axis 1 to another."""
@@ -72,30 +82,66 @@ class Examiner:
         def draw(size: tuple[int, ...], kind: Any) -> Array:
             return self.rng.normal(0.5, 1.0, size).astype(kind)
 
-        vectors = [draw(shape[1:2], parameters or dtype) for _ in range(4)]
+        vectors = [draw(shape[1:2], parameters or dtype) for _ in range(5)]
         x, dy, x_dot = (draw(shape, dtype) for _ in range(3))
-        return Call(x, vectors[0], vectors[1], dy, x_dot, vectors[2], vectors[3])
+        var = self.rng.uniform(0.5, 2.0, shape[1:2]).astype(parameters or dtype)
+        gamma, beta, gamma_dot, beta_dot, mean = vectors
+        return Call(x, gamma, beta, dy, x_dot, gamma_dot, beta_dot, mean, var)
+
+    # --- calls ------------------------------------------------------------------------------------
+
+    def offers(self, name: str) -> bool:
+        """Whether the module has the function."""
+        return offered(self.kernel, name) is not None
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """A function of the module.  Raises AbsentError, which no clause has to handle."""
+        function = offered(self.kernel, name)
+        if function is None:
+            raise AbsentError(name)
+        return function
 
     def forward(self, call: Call, **options: Any) -> Any:
         """(y, cache)."""
         x = call.x
         self.calling = f"x {x.dtype} {x.shape}, axis {call.axis}, eps {call.eps!r}"
-        return self.kernel.forward(
-            call.x, call.gamma, call.beta, eps=call.eps, axis=call.axis, **options
-        )
+        return self.kernel.forward(x, call.gamma, call.beta, **call.options, **options)
+
+    def infer(self, call: Call, **options: Any) -> Any:
+        """y in test mode."""
+        infer = self.function("infer")
+        arguments = call.x, call.gamma, call.beta, call.mean, call.var
+        return infer(*arguments, **call.options, **options)
+
+    def infer_backward(self, call: Call) -> Any:
+        """(dx, dgamma, dbeta) in test mode."""
+        arguments = call.dy, call.x, call.gamma, call.mean, call.var
+        return self.function("infer_backward")(*arguments, **call.options)
 
     def derivatives(self, call: Call, cache: Any) -> dict[str, Array]:
-        """Every derivative that the kernel offers, by name."""
+        """Every derivative that the kernel offers from a cache, by name."""
         found = dict(zip(GRADIENTS, self.kernel.backward(call.dy, cache), strict=True))
-        staged = self.kernel.backward_staged(call.dy, cache)
-        found.update(zip(STAGED, staged, strict=True))
-        found["y_dot"] = self.kernel.jvp(call.x_dot, call.gamma_dot, call.beta_dot, cache)
+        if staged := offered(self.kernel, "backward_staged"):
+            found.update(zip(STAGED, staged(call.dy, cache), strict=True))
+        if jvp := offered(self.kernel, "jvp"):
+            found["y_dot"] = jvp(call.x_dot, call.gamma_dot, call.beta_dot, cache)
+        return found
+
+    def training(self, call: Call) -> dict[str, Array]:
+        """Every result of training mode, by name."""
+        y, cache = self.forward(call)
+        return {"y": y, **self.derivatives(call, cache)}
+
+    def inference(self, call: Call) -> dict[str, Array]:
+        """Every result of test mode, by name; empty where the module has no test mode."""
+        found = {"y infer": self.infer(call)} if self.offers("infer") else {}
+        if self.offers("infer_backward"):
+            found.update(zip(INFERRED, self.infer_backward(call), strict=True))
         return found
 
     def everything(self, call: Call) -> dict[str, Array]:
-        """Every result that has an exact reference, by name."""
-        y, cache = self.forward(call)
-        return {"y": y, **self.derivatives(call, cache)}
+        """Every result that has x's dtype and an exact reference, by name."""
+        return self.training(call) | self.inference(call)
 
     # --- verdicts ---------------------------------------------------------------------------------
 
@@ -156,17 +202,33 @@ class Examiner:
             error = error / (scale * unit) if scale else math.inf
         self.measured(error, 64.0 if expected.dtype == np.float64 else 4.0, "u", what)
 
-    def exact(self, call: Call, given: dict[str, Array], what: str, dtype: str = "") -> None:
+    def exact(self, call: Call, given: dict[str, Array], what: str) -> None:
         """The results have x's dtype and are as accurate as the contract asks."""
-        dtype = dtype or call.x.dtype.name
-        reference = _reference(call)
         vector = (call.x.shape[call.axis],)
+        due = {
+            name: vector if name.split()[0] in ("dgamma", "dbeta") else call.x.shape
+            for name in given
+        }
+        self.agree(_reference(call), given, due, call.x.dtype, what, call.axis)
+
+    def agree(
+        self,
+        reference: Reference,
+        given: dict[str, Array],
+        shapes: dict[str, tuple[int, ...]],
+        dtype: Any,
+        what: str,
+        axis: int = 1,
+    ) -> None:
+        """The results have these shapes and this dtype, and the reference's values; channels are on
+        ``axis`` where there is more than one."""
+        name_of_dtype = np.dtype(dtype).name
+        limit, unit = reference.limit(name_of_dtype), PRECISIONS[name_of_dtype].unit
         for name, array in given.items():
-            full = name.split()[0] not in ("dgamma", "dbeta")
-            self.like(array, call.x.shape if full else vector, np.dtype(dtype), f"{what}: {name}")
-            lined_up = np.moveaxis(array, call.axis, 1) if full else array
+            self.like(array, shapes[name], dtype, f"{what}: {name}")
+            lined_up = np.moveaxis(array, axis, 1) if array.ndim > 1 else array
             _, worst = reference.compare(name, lined_up, self.rng)
-            self.measured(worst, reference.limit(dtype), PRECISIONS[dtype].unit, f"{what}: {name}")
+            self.measured(worst, limit, unit, f"{what}: {name}")
 
     def like(self, given: Any, shape: tuple[int, ...], dtype: Any, what: str) -> None:
         """An array of this shape and, in whatever byte order, dtype."""
@@ -188,13 +250,14 @@ class Examiner:
 
 def _reference(call: Call) -> Reference:
     """The exact results; None in the arguments stands for what the contract says it means."""
-    moved = [np.moveaxis(array, call.axis, 1) for array in (call.x, call.dy, call.x_dot)]
-    x, dy, x_dot = moved
+    x, dy, x_dot = (np.moveaxis(array, call.axis, 1) for array in (call.x, call.dy, call.x_dot))
     channels = x.shape[1:2]
+    batch = Batch(x, or_full(call.gamma, channels, 1.0), or_full(call.beta, channels, 0.0), dy)
+    still = (or_full(dot, channels, 0.0) for dot in (call.gamma_dot, call.beta_dot))
+    statistics = Statistics(call.mean, call.var)
+    return Reference.of(batch, Tangents(x_dot, *still), statistics, float(call.eps))
 
-    def given(vector: Array | None, default: float) -> Array:
-        return np.full(channels, default) if vector is None else vector
 
-    batch = Batch(x, given(call.gamma, 1.0), given(call.beta, 0.0), dy)
-    tangents = Tangents(x_dot, given(call.gamma_dot, 0.0), given(call.beta_dot, 0.0))
-    return Reference.of(batch, tangents, float(call.eps))
+def or_full(vector: Array | None, shape: tuple[int, ...], default: float) -> Array:
+    """The vector, or what None in its place means."""
+    return np.full(shape, default) if vector is None else vector

@@ -11,6 +11,8 @@ and one that is wrong fails at a random point of a field of p elements with prob
   sqrt(b).  Elsewhere :class:`NotASquare` is raised, and the caller draws another point.
 - A formal exponential is enough, since the derivations use only exp' = exp and exp(a + b) =
   exp(a) exp(b).  Here it is exp(a) := 2^a (rationals) and 3^a (modulo p) at whole numbers a.
+- The rationals are ordered, and the integers modulo p are not: a definition that asks whether a > 0
+  raises :class:`NotOrdered` there, and is compared over the rationals alone.
 """
 
 from __future__ import annotations
@@ -30,8 +32,16 @@ Values: TypeAlias = Mapping[str, Mapping[Index, Scalar]]  # quantities by label,
 P = 2**61 - 1
 
 
-class NotASquare(ArithmeticError):  # noqa: N818  (it is a reason to redraw, not a mistake)
-    """The square root lies outside the field."""
+class OutsideTheField(ArithmeticError):  # noqa: N818  (a reason to redraw or skip, not a mistake)
+    """What is asked for does not exist in the field."""
+
+
+class NotASquare(OutsideTheField):
+    """The square root lies outside the field; that of another number may not."""
+
+
+class NotOrdered(OutsideTheField):
+    """The field has no order, whatever the numbers."""
 
 
 class Arithmetic(Protocol):
@@ -136,6 +146,9 @@ class Mod:
 
     def __rtruediv__(self, other: int) -> Mod:
         return Mod(_inverse(self.value)) * other
+
+    def __gt__(self, other: object) -> bool:
+        raise NotOrdered("the integers modulo 2^61-1 have no order")
 
     def __pow__(self, exponent: int) -> Mod:
         if not isinstance(exponent, int):

@@ -82,6 +82,17 @@ class Number:
         """What np.sqrt asks of an object; NotASquare outside the field."""
         return Number(self.over.sqrt(self.value), self.over)
 
+    def __gt__(self, other: Number | int) -> bool:
+        return bool(self.value > (other.value if isinstance(other, Number) else other))
+
+    def __ge__(self, other: Number | int) -> bool:
+        return self > other or self.value == (other.value if isinstance(other, Number) else other)
+
+    def tanh(self) -> Number:
+        """What np.tanh asks of an object, by the formal exponential."""
+        square = self.over.exp(self.value) ** 2
+        return Number((square - 1) / (square + 1), self.over)
+
     def exp(self) -> Number:
         """What np.exp asks of an object: the field's formal exponential."""
         return Number(self.over.exp(self.value), self.over)

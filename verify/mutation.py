@@ -2,9 +2,12 @@
 
 The checks run from the fastest to the slowest, and the first that fails has *killed* the mutant:
 
-* **exact**     the kernel's own arithmetic on exact numbers (:mod:`verify.kernel_exact`);
+* **exact**     the kernel's own arithmetic on exact numbers (:mod:`verify.kernel_exact`,
+  :mod:`verify.exact_deployment`);
 * **contract**  the clauses of the kernel contract (:mod:`verify.contract`);
 * **accuracy**  the accuracy table without its two long batches (:mod:`verify.accuracy`).
+
+The block has checks of its own under the same names (:mod:`verify.mutation_block`).
 
 A mutant that no check kills has *survived*, and verification is too weak there, unless the mutant
 keeps every promise that the source keeps: :data:`EQUIVALENT` says which do, and why.
@@ -18,11 +21,15 @@ from dataclasses import dataclass, replace
 
 from derive.errors import InputError
 from derive.layer import Layer
-from verify import accuracy, contract
+from derive.layers.batch_norm import BATCH_NORM
+from derive.layers.block import BLOCK
+from verify import accuracy, contract, exact_deployment
 from verify.accuracy_cases import CASES
 from verify.damages import Mutant, mutants
+from verify.exact import Outcome
 from verify.kernel_exact import compare, prepare
 from verify.loading import load
+from verify.mutation_block import BLOCK_CHECKS
 from verify.references import Reference
 from verify.report import failures
 
@@ -100,12 +107,13 @@ def score(
 ) -> Score:
     """Put every mutant of a generated module, or ``only`` some, to the checks.
 
-    ``checks`` are names of :data:`CHECKS`; the contract and the accuracy table are Batch Norm's.
+    ``checks`` are names of :data:`CHECKS`; but for the block, they are Batch Norm's.
     ``progress`` is told how many mutants are done, and of how many.
 
     Raises InputError if the undamaged source fails one of them: a kill would then mean nothing.
     """
-    chosen = {name: CHECKS[name](layer, reference, seed) for name in checks}
+    known = BLOCK_CHECKS if layer == BLOCK else CHECKS
+    chosen = {name: known[name](layer, reference, seed) for name in checks}
     for name, check in chosen.items():
         if wrong := check(source):
             raise InputError(f"the undamaged source fails the {name} check: {wrong}")
@@ -136,14 +144,20 @@ def _exact(layer: Layer, reference: Reference, seed: int) -> Check:
     single = [replace(sample, cases=(case,)) for sample in samples for case in sample.cases]
     if not single:
         raise InputError(f"{reference.name} has no exact points to compare {layer.name} at")
+    one = SIZES[-1:]  # every other mutant has to get through these first
+    deployed = exact_deployment.prepare(sizes=one, seed=seed) if layer == BATCH_NORM else ()
+
+    def outcomes(source: str) -> Iterator[Outcome]:
+        module = load(source, f"exact {layer.name}")
+        yield from exact_deployment.compare(module, deployed)
+        for sample in single:
+            yield from compare(module, layer, [sample])
 
     def check(source: str) -> str:
-        module = load(source, f"exact {layer.name}")
-        for sample in single:
-            for outcome in compare(module, layer, [sample]):
-                if outcome.counterexample:
-                    got, due = outcome.counterexample.got, outcome.counterexample.expected
-                    return f"{outcome.claim}: {got} instead of {due}"
+        for outcome in outcomes(source):
+            if outcome.counterexample:
+                got, due = outcome.counterexample.got, outcome.counterexample.expected
+                return f"{outcome.claim}: {got} instead of {due}"
         return ""
 
     return check

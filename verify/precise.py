@@ -57,10 +57,10 @@ def high_precision_gradients(
     context = MPContext()
     context.dps = digits
     reals = Reals(context)
-    given = {label: _entries(reals, values) for label, values in inputs.items()}
+    given = {label: entries(reals, values) for label, values in inputs.items()}
     given["eps"] = {(): context.mpf(eps)}
     output = list(run(reference.forward, reals, given).items())[-1]
-    weights = _entries(reals, cotangent)
+    weights = entries(reals, cotangent)
     if weights.keys() != output[1].keys():
         raise ValueError(f"cotangent has shape {cotangent.shape}, which is not that of {output[0]}")
     duals = Duals(reals)
@@ -77,5 +77,6 @@ def high_precision_gradients(
     }
 
 
-def _entries(reals: Reals, values: Floats) -> dict[Index, Scalar]:
+def entries(reals: Reals, values: Floats) -> dict[Index, Scalar]:
+    """An array's elements, exactly."""
     return {at: reals.context.mpf(float(values[at])) for at in np.ndindex(values.shape)}

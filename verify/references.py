@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from math import gcd, lcm
 from random import Random
 from typing import Protocol, TypeAlias
 
@@ -57,6 +58,28 @@ def batch_norm(numbers: Arithmetic, given: Values, node: Node) -> None:
             node("y", (n, c), gamma[c,] * x_hat + beta[c,])
 
 
+def batch_norm_images(numbers: Arithmetic, given: Values, node: Node) -> None:
+    """Ioffe & Szegedy 2015, section 3.2; x[n, c, ...] with statistics over all but c."""
+    x, gamma, beta, eps = given["x"], given["gamma"], given["beta"], given["eps"][()]
+    for c in extents(x)[1]:
+        channel = {at: value for at, value in x.items() if at[1] == c}
+        mu = node("mu", (c,), sum(channel.values()) / len(channel))
+        squares = sum((value - mu) ** 2 for value in channel.values())
+        std = numbers.sqrt(node("var", (c,), squares / len(channel)) + eps)
+        for at, value in channel.items():
+            x_hat = node("x_hat", at, (value - mu) / std)
+            node("y", at, gamma[c,] * x_hat + beta[c,])
+
+
+def batch_norm_inference(numbers: Arithmetic, given: Values, node: Node) -> None:
+    """Ioffe & Szegedy 2015, Algorithm 2, line 11 before it is rearranged."""
+    mean, variance, eps = given["mean"], given["variance"], given["eps"][()]
+    for (n, c), value in given["x"].items():
+        std = numbers.sqrt(variance[c,] + eps)
+        x_hat = node("x_hat", (n, c), (value - mean[c,]) / std)
+        node("y", (n, c), given["gamma"][c,] * x_hat + given["beta"][c,])
+
+
 def layer_norm(numbers: Arithmetic, given: Values, node: Node) -> None:
     """Ba, Kiros & Hinton 2016, equations 3 and 4; x[n, c] with statistics over c."""
     x, gain, bias, eps = given["x"], given["gamma"], given["beta"], given["eps"][()]
@@ -93,6 +116,83 @@ def softmax(numbers: Arithmetic, given: Values, node: Node) -> None:
             node("p", (n, c), e[c] / total)
 
 
+# --- A linear layer, Batch Norm and an activation -------------------------------------------------
+
+Activation: TypeAlias = Callable[[Arithmetic, Scalar], Scalar]
+
+
+def identity(_: Arithmetic, a: Scalar) -> Scalar:
+    """Nothing at all."""
+    return a
+
+
+def sigmoid(numbers: Arithmetic, a: Scalar) -> Scalar:
+    """1/(1 + exp(-a))."""
+    return 1 / (numbers.exp(-a) + 1)
+
+
+def tanh(numbers: Arithmetic, a: Scalar) -> Scalar:
+    """(exp(a) - exp(-a))/(exp(a) + exp(-a))."""
+    up, down = numbers.exp(a), numbers.exp(-a)
+    return (up - down) / (up + down)
+
+
+def relu(numbers: Arithmetic, a: Scalar) -> Scalar:
+    """max(0, a), whose slope at 0 is 0."""
+    return a if a > 0 else numbers.number(0)
+
+
+def some_function(_: Arithmetic, a: Scalar) -> Scalar:
+    """What stands for "any function" g."""
+    return a**3 + a * 2
+
+
+def block(g: Activation) -> Forward:
+    """Ioffe & Szegedy 2015, section 3.2: A_out = g(BN(WA + b)), samples in columns, A[k, n]."""
+
+    def forward(numbers: Arithmetic, given: Values, node: Node) -> None:
+        for c in extents(given["W"])[0]:
+            z = _linear(given, node, c)
+            for n, value in enumerate(_scaled_and_shifted(numbers, given, node, "Z_tilde", c, z)):
+                node("A_out", (c, n), g(numbers, value))
+
+    return forward
+
+
+def block_behind(g: Activation) -> Forward:
+    """The other placement: A_out = BN(g(WA + b))."""
+
+    def forward(numbers: Arithmetic, given: Values, node: Node) -> None:
+        for c in extents(given["W"])[0]:
+            z = enumerate(_linear(given, node, c))
+            values = [node("G", (c, n), g(numbers, value)) for n, value in z]
+            _scaled_and_shifted(numbers, given, node, "A_out", c, values)
+
+    return forward
+
+
+def _linear(given: Values, node: Node, c: int) -> list[Scalar]:
+    """Row c of Z = WA + b."""
+    features, samples = extents(given["A"])
+    weight, data, bias = given["W"], given["A"], given["b"]
+    return [
+        node("Z", (c, n), sum(weight[c, k] * data[k, n] for k in features) + bias[c,])
+        for n in samples
+    ]
+
+
+def _scaled_and_shifted(
+    numbers: Arithmetic, given: Values, node: Node, label: str, c: int, row: list[Scalar]
+) -> list[Scalar]:
+    """Batch Norm of one row."""
+    mu = node("mu", (c,), sum(row) / len(row))
+    var = node("var", (c,), sum((value - mu) ** 2 for value in row) / len(row))
+    std = numbers.sqrt(var + given["eps"][()])
+    hats = [node("Z_hat", (c, n), (value - mu) / std) for n, value in enumerate(row)]
+    gamma, beta = given["gamma"][c,], given["beta"][c,]
+    return [node(label, (c, n), gamma * hat + beta) for n, hat in enumerate(hats)]
+
+
 def extents(entries: Mapping[Index, Scalar]) -> tuple[range, ...]:
     """The range of each index position."""
     return tuple(range(max(positions) + 1) for positions in zip(*entries, strict=True))
@@ -104,6 +204,12 @@ def extents(entries: Mapping[Index, Scalar]) -> tuple[range, ...]:
 def any_point(forward: Forward, given: Values, rng: Random) -> Values:
     """For a definition without roots."""
     return given
+
+
+def square_variances(forward: Forward, given: Values, rng: Random) -> Values:
+    """Frozen variances are free: v := q^2 - eps for each."""
+    eps = given["eps"][()]
+    return {**given, "variance": {at: v**2 - eps for at, v in given["variance"].items()}}
 
 
 def shared_epsilon(forward: Forward, given: Values, rng: Random) -> Values:
@@ -123,6 +229,31 @@ def shared_epsilon(forward: Forward, given: Values, rng: Random) -> Values:
         raise NotASquare(f"no rational epsilon for the groups' values {seen.arguments}")
     q = (difference / t + t) / 2
     return {**given, "eps": {(): q**2 - first}}
+
+
+def whole_activations(_: Forward, given: Values, rng: Random) -> Values:
+    """Points of a block at which exp(Z_tilde) is rational: gamma makes Z_tilde whole numbers.
+
+    The inputs are made small, so that these are not too large for 2^Z_tilde.
+    """
+    shrunk = {at: 1 + value % 4 for at, value in given["A"].items()}
+    weights = {at: value % 7 - 3 for at, value in given["W"].items()}
+    linear = block(identity)
+    solved = shared_epsilon(linear, {**given, "A": shrunk, "W": weights}, rng)
+    hats: dict[int, list[Fraction]] = {}
+
+    def node(label: str, index: Index, value: Scalar) -> Scalar:
+        if label == "Z_hat":
+            hats.setdefault(index[0], []).append(value)
+        return value
+
+    linear(RATIONALS, solved, node)
+    gamma: dict[Index, Scalar] = {
+        (c,): rng.choice((-1, 1))
+        * Fraction(lcm(*(v.denominator for v in row)), gcd(*(v.numerator for v in row)))
+        for c, row in hats.items()
+    }
+    return {**solved, "gamma": gamma}
 
 
 class _Radicands:
@@ -150,6 +281,16 @@ REFERENCES: dict[str, Reference] = {
     reference.name: reference
     for reference in (
         Reference("batch_norm", batch_norm, shared_epsilon),
+        Reference("batch_norm_1d", batch_norm_images, shared_epsilon),
+        Reference("batch_norm_2d", batch_norm_images, shared_epsilon),
+        Reference("batch_norm_3d", batch_norm_images, shared_epsilon),
+        Reference("batch_norm_inference", batch_norm_inference, square_variances),
+        Reference("block", block(some_function), shared_epsilon),
+        Reference("block_identity", block(identity), shared_epsilon),
+        Reference("block_sigmoid", block(sigmoid), whole_activations),
+        Reference("block_tanh", block(tanh), whole_activations),
+        Reference("block_relu", block(relu), shared_epsilon),
+        Reference("block_behind", block_behind(some_function), shared_epsilon),
         Reference("layer_norm", layer_norm, shared_epsilon),
         Reference("rms_norm", rms_norm, shared_epsilon),
         Reference("softmax", softmax, any_point),

@@ -20,15 +20,21 @@ from types import ModuleType
 import numpy as np
 from sympy import Expr
 
+from codegen.block import build_block
+from codegen.deployment import build_deployment
 from codegen.pipeline import build
 from derive.chart import NotNormalError
 from derive.derivation import Derivation
 from derive.expr import Definition
+from derive.layer import Layer
+from derive.layers.batch_norm import BATCH_NORM
+from derive.layers.block import BLOCK, BLOCKS
 from derive.normal_form import NormalForm
 from derive.trace import CertificationError
 from derive.trace import Result as Derived
-from verify import accuracy, contract, kernel_exact
+from verify import accuracy, accuracy_block, contract, exact_block, exact_deployment, kernel_exact
 from verify.accuracy_cases import Batch, Case
+from verify.contract_block import BLOCK_CLAUSES
 from verify.data import Matrix
 from verify.exact import Claim, Outcome, check
 from verify.loading import load
@@ -67,15 +73,26 @@ def verify(
     progress("accuracy in floating point")
     module = subject.module()
     if module is None:
-        why = f"no kernel is generated for {subject.derivation.layer.name} yet"
-        return [*results, skipped("checked", "kernel", why)]
-    results += summarised(accuracy.run(module, seed=seed, quick=quick))
+        return [*results, skipped("checked", "kernel", no_kernel(subject.derivation.layer))]
+    is_block = subject.derivation.layer == BLOCK
+    if is_block:
+        results += accuracy_block.run_checks(module, seed=seed)
+    else:
+        results += summarised(accuracy.run(module, seed=seed, quick=quick))
     progress("kernel contract")
-    results += contract_results(module, seed)
+    results += contract_results(module, seed, is_block=is_block)
     if data is not None:
         progress(f"data: {data.name}")
-        results += on_data(module, data, seed)
+        why = "a matrix of data is checked with batch_norm"
+        results += [skipped("checked", data.name, why)] if is_block else on_data(module, data, seed)
     return results
+
+
+def no_kernel(layer: Layer) -> str:
+    """Why a layer has no module."""
+    if layer in BLOCKS:
+        return f"the kernels of {layer.name} are in the module of {BLOCK.name}, and verified there"
+    return f"no kernel is generated for {layer.name} yet"
 
 
 # --- Proved ---------------------------------------------------------------------------------------
@@ -83,15 +100,25 @@ def verify(
 
 def proved(derivation: Derivation, *, lowered: bool) -> list[Result]:
     """Each certified step, proved again from its two sides; each fact; each lowering stage."""
-    results = [_prove(name, pairs) for name, pairs in _proofs(derivation)]
-    if lowered:
-        try:
-            kernels = build(derivation)
-            count, detail, ok = kernels.proofs, "each pass of the lowering keeps the value", True
-        except CertificationError as error:
-            count, detail, ok = 0, str(error), False
-        results.append(Result("proved", "kernel programs", detail, count, None, None, ok))
+    results = [_prove(name, pairs) for name, pairs in _proofs(derivation) if pairs]
+    if lowered and derivation.layer == BLOCK:
+        proofs = "kernel programs, both placements"
+        results.append(_lowered(proofs, lambda: sum(p.proofs for p in build_block())))
+    elif lowered:
+        results.append(_lowered("kernel programs", lambda: build(derivation).proofs))
+        if derivation.layer == BATCH_NORM:
+            deployment = "programs beside training"
+            results.append(_lowered(deployment, lambda: build_deployment().proofs))
     return results
+
+
+def _lowered(name: str, proofs: Callable[[], int]) -> Result:
+    """How many results of programs were proved to have kept their value while they were made."""
+    try:
+        count, detail, ok = proofs(), "each pass of the lowering keeps the value", True
+    except CertificationError as error:
+        count, detail, ok = 0, str(error), False
+    return Result("proved", name, detail, count, None, None, ok)
 
 
 Sides = tuple[NormalForm, Expr, Expr]
@@ -103,14 +130,17 @@ def _proofs(derivation: Derivation) -> Iterator[tuple[str, list[Sides]]]:
         yield _lhs(result), _steps(result, NormalForm(derivation.chart, known))
         known[result.var.label] = result.definition
     columns: dict[str, Definition] = {}
-    for result in (*derivation.jacobian.intermediate, derivation.jacobian.entry):
+    for result in derivation.entries():
         yield _lhs(result), _steps(result, NormalForm(derivation.chart, columns))
         columns[result.var.label] = result.definition
-    u, R = derivation.jacobian.u, derivation.jacobian.R  # noqa: N806 - R is its name
-    pushed = derivation.tangent.definition
-    everything = NormalForm(derivation.chart, {**known, "u": u, "R": R, pushed.var.label: pushed})
+    pushed, jacobian = derivation.tangent.definition, derivation.jacobian
+    known[pushed.var.label] = pushed
+    if jacobian is not None:
+        known |= {"u": jacobian.u, "R": jacobian.R}
+    everything = NormalForm(derivation.chart, known)
     facts: list[Sides] = [(everything, f.lhs, f.rhs) for f in derivation.all_facts()]
-    facts.append((everything, derivation.jacobian.entry.closed, u.var * R.var))
+    if jacobian is not None:
+        facts.append((everything, jacobian.entry.closed, jacobian.u.var * jacobian.R.var))
     yield "identities and facts", facts
 
 
@@ -146,7 +176,7 @@ def claims(derivation: Derivation) -> list[Claim]:
         if result.staged != result.closed:
             made.append(Claim(f"{name} staged", result.var, result.staged))
     made.append(Claim("jvp", derivation.tangent.var, derivation.tangent.closed))
-    for result in (*derivation.jacobian.intermediate, derivation.jacobian.entry):
+    for result in derivation.entries():
         assert result.entry is not None
         made.append(Claim(_lhs(result), result.entry.of, result.closed, result.entry.wrt))
     return made
@@ -165,9 +195,13 @@ def exact_kernel(subject: Subject, seed: int) -> list[Result]:
     layer = subject.derivation.layer
     reference = REFERENCES.get(layer.name)
     if subject.source is None or reference is None:
-        why = "no kernel" if subject.source is None else "no reference"
-        return [skipped("exact", "kernel", f"{why} for {layer.name} yet")]
+        why = f"no reference for {layer.name} yet" if subject.source else no_kernel(layer)
+        return [skipped("exact", "kernel", why)]
+    if layer == BLOCK:
+        return from_outcomes(exact_block.check(subject.source, seed=seed), prefix="kernel ")
     outcomes = kernel_exact.check(subject.source, layer, reference, seed=seed)
+    if layer == BATCH_NORM:
+        outcomes += exact_deployment.check(subject.source, seed=seed)
     return from_outcomes(outcomes, prefix="kernel ")
 
 
@@ -185,7 +219,9 @@ def _row(name: str, group: list[Outcome]) -> Result:
     if not cases and not failures:
         return skipped("exact", name, "; ".join(dict.fromkeys(o.skipped for o in group)))
     fields = ", ".join(outcome.field for outcome in group if outcome.cases)
-    detail = f"over {fields}"
+    detail = "; ".join(
+        [f"over {fields}", *(f"not {o.field}: {o.skipped}" for o in group if o.skipped)]
+    )
     for outcome in group:
         if outcome.counterexample is not None:
             c = outcome.counterexample
@@ -225,9 +261,12 @@ def _worst(array: str, dtype: str, group: list[Result]) -> Result:
     )
 
 
-def contract_results(module: ModuleType, seed: int) -> list[Result]:
+def contract_results(module: ModuleType, seed: int, *, is_block: bool = False) -> list[Result]:
     """One row for the clauses that hold, and one for each that does not or was skipped."""
-    found = contract.run(module, seed=seed)
+    if is_block:
+        found = contract.run(module, seed=seed, clauses=BLOCK_CLAUSES, optional=())
+    else:
+        found = contract.run(module, seed=seed)
     held = [result for result in found if result.ok]
     cases = sum(result.cases for result in held)
     kept = f"{len(held)} of {len(found)} clauses hold"

@@ -15,18 +15,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sympy import Expr
 
-from codegen import emit
-from codegen.backends import BACKENDS
-from codegen.backends.numpy_block import _names
+from codegen.backends.numpy_block import _names, block_text
 from codegen.backends.python_code import code
-from codegen.block import ACTIVATIONS, BLOCK_PASSES, Placement, build_block, matrix_product
+from codegen.block import (
+    ACTIVATIONS,
+    BLOCK_PASSES,
+    Placement,
+    build_block,
+    matrix_product,
+    return_sums,
+)
 from codegen.block import _meaning as meaning
-from codegen.block import return_sums
 from codegen.ir import Assign, Program
 from codegen.passes import collect_sums
 from codegen.pipeline import certify_program
 from derive.expr import Axis, SumOver, Var, add, mul
-from derive.layers.block import BLOCK
 from derive.trace import CertificationError
 from generated.numpy_kernels import block
 
@@ -149,13 +152,13 @@ def _core(name: str) -> list[str]:
 
 
 def test_the_committed_module_is_what_is_generated() -> None:
-    assert emit.render(BLOCK, BACKENDS["numpy"]) == SOURCE
+    assert SOURCE.endswith(f"\n{block_text(placements())}")
 
 
 def test_the_cores_are_the_derived_formulas() -> None:
     assert _core("_backward_before")[1:] == [
         "Z_hat = inv_std * (Z - mu)",
-        "Z_tilde = Z_hat * gamma + beta",
+        "Z_tilde = gamma * Z_hat + beta",
         "dZ_tilde = dA_out * slope(Z_tilde)",
         "sum_dZtilde = _total(dZ_tilde)",
         "sum_dZtilde_Zhat = _total(Z_hat * dZ_tilde)",

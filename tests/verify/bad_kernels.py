@@ -1,47 +1,19 @@
 """Kernels that break one promise of the contract each, by the clause that has to notice.
 
-A good kernel with one function replaced; ``BAD`` lists them all.
+A good kernel with one function replaced; all are in :data:`tests.verify.good_kernel.BAD`.
 """
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from generated.numpy_kernels import batch_norm
+from tests.verify.good_kernel import BAD, GOOD, Kernel, breaks
 from verify.accuracy_cases import Array
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """A good kernel, any function of which can be replaced by a bad one."""
-
-    forward: Callable[..., Any] = batch_norm.forward
-    backward: Callable[..., Any] = batch_norm.backward
-    backward_staged: Callable[..., Any] = batch_norm.backward_staged
-    jvp: Callable[..., Any] = batch_norm.jvp
-    jacobian: Callable[..., Any] = batch_norm.jacobian
-
-
-GOOD = Kernel()
-BAD: list[tuple[str, Kernel]] = []
-
-
-def breaks(clause: str, function: str = "forward") -> Callable[[Callable[..., Any]], Any]:
-    """Register a bad function, by the clause that has to notice it."""
-
-    def register(bad: Callable[..., Any]) -> Callable[..., Any]:
-        good = getattr(GOOD, function)
-        shown = bad if clause == "signatures" else functools.wraps(good)(bad)
-        BAD.append((clause, replace(GOOD, **{function: shown})))
-        return shown
-
-    return register
 
 
 @breaks("signatures")

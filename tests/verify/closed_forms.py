@@ -114,8 +114,41 @@ def _softmax() -> list[Claim]:
     ]
 
 
+def _batch_norm_of(name: str) -> list[Claim]:
+    """Batch Norm once more, over the mini-batch and over positions: m is a product of sizes."""
+    v = quantities(LAYERS[name])
+    x, gamma, x_hat, y = v["x"], v["gamma"], v["x_hat"], v["y"]
+    axes = tuple(axis for axis in x.axes if axis not in gamma.axes)
+    m, dy = mul(*(axis.size for axis in axes)), adjoint(y)
+    scale = mul(gamma, Pow(m, -1), Pow(add(v["var"], v["eps"]), -HALF))
+    dgamma, dbeta = SumOver(mul(dy, x_hat), *axes), SumOver(dy, *axes)
+    dx = mul(scale, add(mul(m, dy), negative(dbeta), negative(x_hat, dgamma)))
+    return [
+        Claim("dx", adjoint(x), dx),
+        Claim("dgamma", adjoint(gamma), dgamma),
+        Claim("dbeta", adjoint(v["beta"]), dbeta),
+    ]
+
+
+def _inference() -> list[Claim]:
+    v = quantities(LAYERS["batch_norm_inference"])
+    x, gamma, y = v["x"], v["gamma"], v["y"]
+    n, _ = x.axes
+    r, dy = Pow(add(v["variance"], v["eps"]), -HALF), adjoint(y)
+    return [
+        Claim("dx", adjoint(x), mul(gamma, r, dy)),
+        Claim("dgamma", adjoint(gamma), SumOver(mul(dy, r, add(x, negative(v["mean"]))), n)),
+        Claim("dbeta", adjoint(v["beta"]), SumOver(dy, n)),
+        Claim("dy/dx", y, mul(gamma, r, Delta(n, n.prime())), x.at(n.prime(), *x.axes[1:])),
+    ]
+
+
 CLAIMS: dict[str, list[Claim]] = {
     "batch_norm": _batch_norm(),
+    "batch_norm_1d": _batch_norm_of("batch_norm_1d"),
+    "batch_norm_2d": _batch_norm_of("batch_norm_2d"),
+    "batch_norm_3d": _batch_norm_of("batch_norm_3d"),
+    "batch_norm_inference": _inference(),
     "layer_norm": _layer_norm(),
     "rms_norm": _rms_norm(),
     "softmax": _softmax(),

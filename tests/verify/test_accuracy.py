@@ -313,7 +313,7 @@ def test_a_kernel_that_raises_fails_without_stopping_the_run() -> None:
             raise RuntimeError("no such thing")
 
     failed = _failed(Raises(), cases=CASES[:2])
-    assert failed[WELL] == {"y_dot: RuntimeError: no such thing"}
+    assert failed[WELL] == {"y_dot: raised RuntimeError: no such thing"}
     assert len(failed) == 2
 
     class RaisesAtOnce(Textbook):
@@ -321,7 +321,9 @@ def test_a_kernel_that_raises_fails_without_stopping_the_run() -> None:
             raise MemoryError
 
     results = accuracy.run(RaisesAtOnce(), cases=CASES[:1])
-    assert len(results) == len(accuracy.RESULTS)
+    assert {result.detail for result in results} == {
+        f"{name}: forward raised MemoryError: " for name in accuracy.RESULTS[:8]
+    }
     assert {result.status for result in results} == {"FAIL"}
 
 

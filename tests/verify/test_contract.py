@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import builtins
 from dataclasses import replace
+from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from generated.numpy_kernels import batch_norm
-from tests.verify import bad_kernels
-from tests.verify.bad_kernels import BAD, GOOD, Kernel
+from tests.verify import bad_inference, bad_kernels
+from tests.verify.good_kernel import BAD, GOOD, Kernel
 from verify import contract
+from verify.contract_calls import CALL_CLAUSES, OPTIONAL, REQUIRED
 from verify.report import Result, failures
 
 CLAUSE_NAMES = [clause.__name__ for clause in contract.CLAUSES]
@@ -20,7 +23,7 @@ CLAUSE_NAMES = [clause.__name__ for clause in contract.CLAUSES]
 def test_the_kernel_keeps_every_clause() -> None:
     results = contract.run(batch_norm)
     assert not failures(results)
-    assert len(results) == len(contract.CLAUSES) >= 30
+    assert len(results) == len(contract.CLAUSES) >= 50
     assert all(result.cases > 0 for result in results if not result.skipped)
     assert all(result.detail for result in results)
 
@@ -45,6 +48,11 @@ def _run(clause: str, kernel: Kernel) -> Result:
     return result
 
 
+@cache
+def _good(clause: str) -> Result:
+    return _run(clause, GOOD)
+
+
 @pytest.mark.parametrize(
     ("clause", "kernel"),
     [
@@ -53,7 +61,7 @@ def _run(clause: str, kernel: Kernel) -> Result:
     ],
 )
 def test_each_clause_sees_what_breaks_it(clause: str, kernel: Kernel) -> None:
-    assert _run(clause, GOOD).ok
+    assert _good(clause).ok
     result = _run(clause, kernel)
     assert result.status == "FAIL", result.detail
 
@@ -75,11 +83,27 @@ def test_a_small_damage_fails_few_clauses() -> None:
         assert {result.name for result in failures(results)} == broken
 
 
+def test_a_small_damage_beside_training_fails_its_own_clause() -> None:
+    damages: dict[str, Any] = {
+        "infer": bad_inference.infer_takes_any_out,
+        "running_update": bad_inference.one_row_always_refused,
+        "population_statistics": bad_inference.population_sets_the_error_state,
+        "fold_linear": bad_inference.fold_eps_parsed,
+    }
+    results = contract.run(replace(GOOD, **damages))
+    assert {result.name for result in failures(results)} == {
+        "infer out refused",
+        "running update one row",
+        "statistics no warning",
+        "fold eps not real",
+    }
+
+
 def test_an_unexpected_exception_is_a_failure_with_its_message() -> None:
     def forward(*_: Any, **__: Any) -> Any:
         raise RuntimeError("out of order")
 
-    results = contract.run(replace(GOOD, forward=forward))
+    results = contract.run(replace(GOOD, forward=forward), clauses=CALL_CLAUSES)
     assert not any(result.ok for result in results)
     values = next(result for result in results if result.name == "values")
     assert values.detail.startswith("raised RuntimeError: out of order (after forward with x float")
@@ -92,6 +116,26 @@ def test_a_missing_function_is_a_failure() -> None:
     results = contract.run(Nothing())  # type: ignore[arg-type] # on purpose: not a kernel
     assert results[0].detail == "there is no function forward"
     assert not any(result.ok for result in results)
+
+
+def test_optional_functions_that_are_missing_are_skipped_by_name() -> None:
+    small = SimpleNamespace(forward=batch_norm.forward, backward=batch_norm.backward)
+    results = contract.run(small)
+    assert not failures(results)
+    skipped = [result for result in results if result.skipped]
+    assert [result.name for result in skipped] == list(OPTIONAL)
+    assert {result.skipped for result in skipped} == {f"there is no function {n}" for n in OPTIONAL}
+    kept = {result.name for result in results if result.ok}
+    assert {"values", "no warning", "nan stays in channel"} <= kept
+    assert not {"staged form", "infer out", "fold", "statistics shapes"} & kept
+
+
+@pytest.mark.parametrize("missing", ["jvp", "infer", "fold"])
+def test_one_missing_function_is_one_line(missing: str) -> None:
+    functions = {name: getattr(GOOD, name) for name in (*REQUIRED, *OPTIONAL) if name != missing}
+    results = contract.run(SimpleNamespace(**functions))
+    assert not failures(results)
+    assert [result.name for result in results if not result.ok] == [missing]
 
 
 def test_bfloat16_is_skipped_without_ml_dtypes(monkeypatch: pytest.MonkeyPatch) -> None:

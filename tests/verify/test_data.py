@@ -114,20 +114,6 @@ def test_column_names(tmp_path: Path) -> None:
     assert load(write(tmp_path, "x.npy", npy(TABLE))).columns[2] == "column 3"
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("x.csv", "1\n2\n4\n"),
-        ("x.csv", "weight\n1\n2\n4\n"),
-        ("x.npy", npy(np.array([[1], [2], [4]]))),
-    ],
-)
-def test_one_column_is_a_batch_of_one_feature(
-    tmp_path: Path, name: str, content: bytes | str
-) -> None:
-    np.testing.assert_array_equal(load(write(tmp_path, name, content)).values, [[1], [2], [4]])
-
-
 def test_many_rows(tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=(20_000, 3))
     text = "\n".join(",".join(map(repr, row)) for row in values.tolist())
@@ -182,6 +168,9 @@ BAD_CSV = [
     ("missing value", "1,2\n3,\n", "line 2, column 2 is empty; every cell needs a number"),
     ("blank value", "1,2\n3, \n", "line 2, column 2 is empty"),
     ("empty cells", "1,2\n3,4\n,\n", "line 3, column 1 is empty"),
+    ("one column", "1\n2\n4\n", "is 3 × 1; a matrix of samples by features is needed"),
+    ("one column", "1\n2\n", "two features (is the delimiter a comma, a semicolon or a tab?)"),
+    ("one named column", "weight\n1\n2\n", "after its header, is 2 × 1; a matrix of samples"),
     ("ragged, short", "1,2,3\n4,5\n", "line 2 has 2 values, but line 1 has 3"),
     ("ragged, long", "a,b\n1,2\n3,4,5\n", "line 3 has 3 values, but line 1 has 2"),
     ("ragged, one", "1,2\n3\n", "line 2 has 1 value, but line 1 has 2"),
@@ -211,13 +200,13 @@ def test_bad_csv(tmp_path: Path, content: bytes | str, said: str) -> None:
 
 
 BAD_ARRAYS = [
-    (np.arange(4.0), "has shape (4,); a matrix (m, C) of m samples and C features is needed: "),
-    (np.arange(4.0), "reshape(4, 1) makes it one feature"),
+    (np.arange(4.0), "has shape (4,); a matrix (m, C) of m samples and C features is needed"),
+    (np.ones((4, 1)), "is 4 × 1; a matrix of samples by features is needed"),
     (np.float64(3), "has shape (); a matrix (m, C)"),
     (np.ones((2, 3, 4)), "has shape (2, 3, 4); a matrix (m, C) of m samples and C features"),
     (np.ones((1, 3)), "has 1 row of numbers; batch statistics need at least two"),
     (np.ones((0, 3)), "has 0 rows"),
-    (np.ones((3, 0)), "has shape (3, 0); at least one feature"),
+    (np.ones((3, 0)), "is 3 × 0; a matrix of samples by features is needed"),
     (np.ones((2, 2), complex), "has dtype complex128; real floats or integers are needed"),
     (np.array([["1", "2"], ["3", "4"]]), "has dtype <U1"),
     (np.ones((2, 2), bool), "has dtype bool"),

@@ -51,7 +51,7 @@ def _failed(outcomes: list[Outcome]) -> bool:
 # --- What is true is confirmed -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", CLAIMS)
 def test_closed_forms_and_definitions_are_confirmed(name: str) -> None:
     claims = CLAIMS[name] + _definitions(LAYERS[name])
     outcomes = check(LAYERS[name], claims, REFERENCES[name])

@@ -1,0 +1,189 @@
+"""What published formulas speak of: a layer's quantities, their derivatives, their truth.
+
+The truth of a left-hand side is what the definitions say (a quantity), the chain rule applied to
+them (an adjoint, an entry of a Jacobian) or what the engine derived (u, R, the folded factors).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+from sympy import Expr
+
+from derive.chart import Chart
+from derive.derivation import Derivation, derive
+from derive.differentiate import jvp, vjp
+from derive.errors import InputError
+from derive.expectation import Expected, expected
+from derive.expr import Axis, Definition, Delta, Var, add, adjoint, mul, substitute, tangent
+from derive.grammar import parse_formula
+from derive.layer import Layer
+from derive.layers import LAYERS
+from derive.layers.batch_norm_inference import BATCH_NORM_INFERENCE, mean, variance
+from derive.studies import STUDIES, running_statistics
+
+ITEMS = Var("items", positive=True)  # the n of document 003
+LETTERS = "ijt"  # of the axis that is reduced
+FREE = 5  # primes of the index that a derivative is taken at: no letter has as many
+
+
+@dataclass(frozen=True)
+class Compound:
+    """An equation of the layer that shows whether named parts of it are right.
+
+    ``var``, or d var / d wrt, equals ``expr``, in which the parts occur by name.
+    """
+
+    var: Var
+    expr: Expr
+    wrt: Var | None = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A layer with what formulas about it may mention.
+
+    ``letters`` are those of indices, and ``shown`` the axes whose indices formulas must write.
+    ``parts`` are derived quantities that are no values of the layer (u, R, folded factors), and
+    ``compounds`` tells for each of them where it occurs.  ``known`` holds definitions that proofs
+    unfold; ``averaged`` works out the expectations in an expression, where there are any.
+    """
+
+    layer: Layer
+    chart: Chart
+    names: Mapping[str, Expr]
+    letters: Mapping[str, Axis]
+    shown: tuple[str, ...]
+    parts: Mapping[str, Definition]
+    compounds: Mapping[str, Compound]
+    known: Mapping[str, Definition] = field(default_factory=dict)
+    averaged: Callable[[Expr], Expr] = lambda expr: expr
+
+    def named(self, table: Mapping[str, str]) -> dict[str, Definition]:
+        """A document's own names, ``label[letters]`` to formula, each in terms of those before."""
+        known: dict[str, Definition] = {}
+        for written, text in table.items():
+            label, _, letters = written.rstrip("]").partition("[")
+            at = tuple(self.letters[letter] for letter in letters.split(",") if letter)
+            hidden = (axis for axis in self.layer.data.axes if axis.base not in self.shown)
+            var = Var(label, *at, *hidden)
+            names = {**self.names, label: var, **{k: d.var for k, d in known.items()}}
+            formula = parse_formula(f"{written} = {text}", names, self.letters, source=label)
+            known[label] = Definition(var, formula.rhs)
+        return known
+
+    def program(self, held: tuple[str, ...]) -> tuple[Definition, ...]:
+        """The definitions of what is not held constant."""
+        return tuple(d for d in self.layer if d.var.label not in held)
+
+    def adjoints(self, held: tuple[str, ...]) -> dict[str, Definition]:
+        """Every adjoint by the chain rule, in terms of those after it."""
+        output = self.layer.output
+        pulled = vjp(self.program(held), {output: adjoint(output)}, self.layer.inputs)
+        return {derivative.var.label: derivative for derivative in pulled}
+
+    def tangents(self, wrt: Var | None, held: tuple[str, ...]) -> dict[str, Definition]:
+        """d(every quantity)/d wrt by the chain rule, in terms of those before it."""
+        if wrt is None:
+            return {}
+        var = self.value(wrt.label)
+        pairs = zip(var.axes, wrt.axes, strict=True)
+        seed = mul(*(Delta(here, there) for here, there in pairs))
+        pushed = jvp(self.program(held), {var: seed})
+        known: dict[str, Definition] = {d.var.label: d for d in pushed}
+        known[tangent(var).label] = Definition(tangent(var), seed)
+        still = (*self.layer.inputs, *(d.var for d in self.layer))
+        zeros = {tangent(var).label: Definition(tangent(var), mul(0)) for var in still}
+        return {**zeros, **known}
+
+    def value(self, label: str) -> Var:
+        """A quantity of the layer, at its own indices."""
+        quantities = (*self.layer.inputs, *self.layer.parameters, *(d.var for d in self.layer))
+        return next(var for var in quantities if var.label == label)
+
+    def defined(self, label: str) -> Definition | None:
+        """What a quantity is defined to be; None for an input."""
+        own = {d.var.label: d for d in self.layer}
+        return {**own, **self.parts}.get(label)
+
+
+@cache
+def subject(name: str) -> Subject:
+    """The layer of that name as a subject.  Raises InputError if there is none."""
+    if name == STUDY:
+        return _statistics()
+    if name not in LAYERS:
+        raise InputError(f"there is no layer {name!r} ({', '.join((*LAYERS, STUDY))})")
+    derivation = derive(LAYERS[name])
+    layer = derivation.layer
+    counted = [axis for axis in layer.data.axes if any(d.expr.has(axis.size) for d in layer)]
+    rows = (*counted, *layer.data.axes)[0]
+    letters = {letter: rows.prime(k) if k else rows for k, letter in enumerate(LETTERS)}
+    letters |= {axis.name: axis for axis in layer.axes if axis != rows}
+    shown = (rows.base, *(axis.base for axis in layer.reduced_axes if axis != rows))
+    quantities = (*layer.inputs, *layer.parameters, *(d.var for d in layer))
+    parts, compounds = _parts(derivation)
+    names: dict[str, Expr] = {var.label: var for var in quantities}
+    names |= {axis.size.name: axis.size for axis in layer.axes}
+    names |= {ITEMS.label: ITEMS, **{label: part.var for label, part in parts.items()}}
+    return Subject(layer, derivation.chart, names, letters, shown, parts, compounds)
+
+
+def _parts(derivation: Derivation) -> tuple[dict[str, Definition], dict[str, Compound]]:
+    layer, jacobian = derivation.layer, derivation.jacobian
+    if layer == BATCH_NORM_INFERENCE:
+        conclusions = STUDIES["folding"].develop()[0].conclusions
+        factor, rest = (d.var for d in conclusions)
+        whole = Compound(layer.output, add(mul(factor, layer.data), rest))
+        return {d.var.label: d for d in conclusions}, dict.fromkeys(("scale", "shift"), whole)
+    if jacobian is None or len(jacobian.rows) != 1:
+        return {}, {}
+    entry = jacobian.entry.entry
+    assert entry is not None
+    whole = Compound(entry.of, mul(jacobian.u.var, jacobian.R.var), entry.wrt)
+    return {"u": jacobian.u, "R": jacobian.R}, {"u": whole, "R": whole}
+
+
+# --- Running statistics ---------------------------------------------------------------------------
+
+STUDY = running_statistics.STUDY.name
+
+
+def _statistics() -> Subject:
+    """That study: expectations E_mu and E_var, running averages, the old values."""
+    of_layer = subject("batch_norm")
+    _, running, _ = running_statistics.STUDY.develop()
+    plain = running_statistics.PLAIN
+    parts = {d.var.label: d for d in running.conclusions}
+    names: dict[str, Expr] = {label: of_layer.names[label] for label in ("x", "mu", "var", "m")}
+    names |= {f"E_{label}": Expected(of_layer.value(label)) for label in ("mu", "var")}
+    names |= {var.label: var for var in (running_statistics.momentum, mean, variance)}
+    names |= {label: part.var for label, part in parts.items()}
+    return Subject(
+        of_layer.layer,
+        plain.chart,
+        names,
+        of_layer.letters,
+        of_layer.shown,
+        parts,
+        {},
+        plain.known,
+        lambda expr: expected(expr, running_statistics.POPULATION, plain),
+    )
+
+
+# --- Expressions ----------------------------------------------------------------------------------
+
+
+def unfolded(expr: Expr, known: Mapping[str, Definition]) -> Expr:
+    """Every known name replaced by its meaning, until none is left."""
+    while any(var.label in known for var in expr.atoms(Var)):
+        expr = substitute(expr, known)
+    return expr
+
+
+def taken_at(wrt: Var, shown: tuple[str, ...]) -> dict[Axis, Axis]:
+    """The index that a derivative is taken at, made one that no letter stands for."""
+    return {axis: Axis(axis.base, axis.size.name, FREE) for axis in wrt.axes if axis.base in shown}
