@@ -277,6 +277,13 @@ def test_data_that_overflow_float32_are_skipped_there() -> None:
     assert narrow.skipped == "its values overflow float32"
 
 
+def test_data_whose_squares_overflow_are_skipped() -> None:
+    values = np.random.default_rng(0).normal(size=(8, 2)) * 1e200
+    for result in on_data(load(source(), "batch_norm"), matrix(values), seed=0):
+        assert result.status == "skipped"
+        assert "overflow" in result.skipped
+
+
 def test_a_damaged_kernel_fails_on_data() -> None:
     damaged = source().replace("dbeta = sum_dy ", "dbeta = 2 * sum_dy ", 1)
     rows = on_data(load(damaged, "batch_norm"), matrix(np.arange(12.0).reshape(6, 2)), seed=0)
