@@ -6,7 +6,17 @@ functions, so that ``--help`` answers at once.  A command returns its exit statu
 
 import click
 
-from commands import completion, contract, derive, generate, list_layers, plot, run, verify
+from commands import (
+    completion,
+    contract,
+    derive,
+    documents,
+    generate,
+    list_layers,
+    plot,
+    run,
+    verify,
+)
 
 # In the order of the help.
 COMMANDS: dict[str, click.Command] = {
@@ -15,6 +25,7 @@ COMMANDS: dict[str, click.Command] = {
     "generate": generate.command,
     "verify": verify.command,
     "contract": contract.command,
+    "documents": documents.command,
     "list": list_layers.command,
     "plot": plot.command,
     "completion": completion.command,

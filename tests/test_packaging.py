@@ -30,7 +30,7 @@ def problems(wheel: list[str], tracked: list[str]) -> list[str]:
         found.append(f"top-level names {sorted(top)}, not {sorted(TOP_LEVEL)}")
     if "data/wine.csv" not in files:
         found.append("data/wine.csv is missing")
-    wanted = {name for name in tracked if name.endswith(".py")}
+    wanted = {name for name in tracked if name.endswith((".py", ".toml"))}
     wanted = {name for name in wanted if name == "cli.py" or name.partition("/")[0] in PACKAGES}
     found += [f"{name} is missing" for name in sorted(wanted - files)]
     found += [f"{name} is not in the repository" for name in sorted(files - set(tracked))]
@@ -103,6 +103,7 @@ TRACKED = [
     "generated/__init__.py",
     "tests/__init__.py",
     "verify/__init__.py",
+    "verify/documents/000.toml",
 ]
 WHEEL = [
     "backnorm-1.dist-info/METADATA",
@@ -117,9 +118,10 @@ WHEEL = [
         ("", "docs/conf.py", "top-level names"),
         ("", "benchmarks/run.py", "top-level names"),
         ("cli.py", "", "top-level names"),
-        ("verify/__init__.py", "", "top-level names"),
+        ("verify/__init__.py", "", "verify/__init__.py is missing"),
         ("data/wine.csv", "", "data/wine.csv is missing"),
         ("derive/layers/__init__.py", "", "derive/layers/__init__.py is missing"),
+        ("verify/documents/000.toml", "", "verify/documents/000.toml is missing"),
         ("", "generated/stale.py", "generated/stale.py is not in the repository"),
     ],
 )

@@ -77,8 +77,8 @@ def _eight_bits(values: Array) -> Array:
 
 
 def run_checks(module: ModuleType, *, seed: int = 0) -> list[Result]:
-    """One result for each dtype, with its worst error over all variants and batches; and one for the
-    central differences of each activation."""
+    """One result for each dtype, with its worst error over all variants and batches, and one for
+    the central differences of each activation."""
     cases = _cases(seed)
     found = [_of_dtype(module, name, cases) for name in PRECISIONS]
     return [*found, *(_differences(module, name, seed) for name in ACTIVATIONS)]
