@@ -29,6 +29,13 @@ from derive.layers.block import BLOCK
 
 VERSION = "0.1.0"
 KERNEL_LAYERS: dict[str, Layer] = {name: LAYERS[name] for name in ("batch_norm", "block")}
+# Layers and studies whose kernels are functions, layouts or options of another's module.
+MODULE_OF: dict[str, str] = {
+    **{name: name for name in KERNEL_LAYERS},
+    **{f"batch_norm_{kind}": "batch_norm" for kind in ("1d", "2d", "3d", "inference")},
+    **{f"block_{kind}": "block" for kind in ("identity", "sigmoid", "tanh", "relu", "behind")},
+    **dict.fromkeys(("running_statistics", "folding"), "batch_norm"),
+}
 PACKAGE_DOC = '"""Generated kernels: each module stands alone with its array library."""\n'
 
 HEADER = """\

@@ -9,20 +9,29 @@ from commands.help import Command
 
 @click.command(cls=Command)
 def command() -> None:
-    """List the layers and studies, and which have kernels."""
-    from codegen.emit import KERNEL_LAYERS
-    from commands.console import print_table
+    """List the layers and studies, and the modules of their kernels."""
+    from codegen.emit import MODULE_OF
+    from commands.console import print_table, say
     from derive.layers import LAYERS
+    from derive.render.notation_file import NAMES
     from derive.studies import STUDIES
+    from verify.data import SHIPPED
 
     rows = [
         (
             layer.name,
             ", ".join(var.label for var in layer.inputs),
-            "numpy" if layer.name in KERNEL_LAYERS else "-",
+            MODULE_OF.get(layer.name, "-"),
             layer.title,
         )
         for layer in LAYERS.values()
     ]
-    rows += [(study.name, "", "-", study.title) for study in STUDIES.values()]
-    print_table(("name", "inputs", "kernels", "what it is"), rows, spare=("inputs", "kernels"))
+    rows += [
+        (study.name, "", MODULE_OF.get(study.name, "-"), study.title) for study in STUDIES.values()
+    ]
+    print_table(
+        ("name", "inputs", "kernels in", "what it is"), rows, spare=("inputs", "kernels in")
+    )
+    click.echo()
+    say(f"notations: {', '.join(NAMES)}")
+    say(f"data that ship: {', '.join(SHIPPED)}")

@@ -25,6 +25,7 @@ from verify.blood_panel import RANGES, SAMPLES, blood_panel
 
 WINE = "wine.csv"
 BLOOD_PANEL = "blood-panel"
+SHIPPED = (Path(WINE).stem, BLOOD_PANEL)  # names that stand for data
 NUMPY_MAGIC = (b"\x93NUMPY", b"PK\x03\x04", b"PK\x05\x06")
 WANTED = "a matrix (m, C) of m samples and C features is needed"
 

@@ -29,9 +29,7 @@ from derive.layers.block import BLOCK, BLOCK_BEHIND
 from verify import references
 from verify.exact import Counterexample, Outcome, Point, draw
 from verify.fields import FIELDS, Field, OutsideTheField
-from verify.kernel_exact import Number
-from verify.kernel_exact import _differences as differences
-from verify.kernel_exact import _table as table
+from verify.kernel_exact import Number, differences, table_of
 from verify.loading import load
 from verify.references import REFERENCES, Reference, block_behind, shared_epsilon
 
@@ -123,7 +121,7 @@ def _case(point: Point) -> Case:
     wrap = np.frompyfunc(lambda value: Number(value, over), 1, 1)
 
     def entries(var: Var) -> Array:
-        found = table(point, var)
+        found = table_of(point, var)
         return found.reshape(-1, 1) if found.ndim == 1 else found
 
     given = {var.label: wrap(entries(var)) for var in (*layer.inputs, adjoint(layer.output))}

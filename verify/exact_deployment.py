@@ -31,9 +31,7 @@ from derive.expr import adjoint
 from derive.layers.batch_norm_inference import BATCH_NORM_INFERENCE
 from verify.exact import Counterexample, Outcome, Point, run
 from verify.fields import FIELDS, Field, Scalar
-from verify.kernel_exact import BLOCK, Number, arrangements
-from verify.kernel_exact import _differences as differences
-from verify.kernel_exact import _table as table
+from verify.kernel_exact import BLOCK, Number, arrangements, differences, table_of
 from verify.loading import load
 from verify.references import REFERENCES, square_variances
 
@@ -168,7 +166,7 @@ def _arguments(point: Point, shape: tuple[int, ...] = (CHANNELS,)) -> dict[str, 
     over = point.over
     names = [var.label for var in (*LAYER.learnt, *LAYER.parameters) if var.axes]
     known = {var.label: var for var in (*LAYER.learnt, *LAYER.parameters)}
-    arrays = {name: _wrap(over, table(point, known[name]).reshape(shape)) for name in names}
+    arrays = {name: _wrap(over, table_of(point, known[name]).reshape(shape)) for name in names}
     return {**arrays, "eps": Number(point.given["eps"][()], over)}
 
 
@@ -179,12 +177,12 @@ def _test_mode(over: Field, m: int, rng: Random) -> Iterator[Trial]:
     """In every arrangement of m rows."""
     x = _random(over, rng, m, CHANNELS)
     point = _point(over, x, _parameters(over, rng), rng)
-    gradients = {f"infer_backward: d{v.label}": table(point, adjoint(v)) for v in LAYER.inputs}
-    cotangent = table(point, adjoint(LAYER.output))
+    gradients = {f"infer_backward: d{v.label}": table_of(point, adjoint(v)) for v in LAYER.inputs}
+    cotangent = table_of(point, adjoint(LAYER.output))
     for where in arrangements(m):
         lay, axis = where.lay, where.axis
         given = {**_arguments(point, lay(x[0]).shape), "x": _wrap(over, lay(x))}
-        y = {"infer: y": lay(table(point, LAYER.output))}
+        y = {"infer: y": lay(table_of(point, LAYER.output))}
         yield Trial("_infer", given, y, axis, "y")
         due = {claim: lay(values) for claim, values in gradients.items()}
         dy = _wrap(over, lay(cotangent))
@@ -200,7 +198,7 @@ def _folding(over: Field, m: int, rng: Random) -> Iterator[Trial]:
     def read(scale: Array, shift: Array) -> tuple[Array, ...]:
         return (scale * data + shift,)
 
-    due = {"fold: scale x + shift": table(point, LAYER.output)}
+    due = {"fold: scale x + shift": table_of(point, LAYER.output)}
     yield Trial("_fold", _arguments(point), due, read=read)
 
 
@@ -218,7 +216,7 @@ def _folding_linear(over: Field, m: int, rng: Random) -> Iterator[Trial]:
             "weight": _wrap(over, weight),
             "bias": _wrap(over, bias.reshape(shape)),
         }
-        due = {f"fold_linear: {what}": table(point, LAYER.output)}
+        due = {f"fold_linear: {what}": table_of(point, LAYER.output)}
         seen = _wrap(over, data)
 
         def read(weight: Array, bias: Array, seen: Array = seen) -> tuple[Array, ...]:

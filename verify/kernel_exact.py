@@ -188,9 +188,9 @@ def _cases(point: Point, rng: Random) -> Iterator[Case]:
     layer, over = point.layer, point.over
     wrap = np.frompyfunc(lambda value: Number(value, over), 1, 1)
     given = (*layer.inputs, adjoint(layer.output), *(tangent(var) for var in layer.inputs))
-    tables = {code_name(var): wrap(_table(point, var)) for var in given}
+    tables = {code_name(var): wrap(table_of(point, var)) for var in given}
     scalars = {code_name(var): Number(point.given[var.label][()], over) for var in layer.parameters}
-    due = {claim: _table(point, var) for claim, var in _due(layer).items()}
+    due = {claim: table_of(point, var) for claim, var in _due(layer).items()}
     rows, channels = tables[code_name(layer.data)].shape
     jacobian = _jacobian(point, rows, channels)
     errors = wrap(np.array([over.random(rng) for _ in range(channels)], object))
@@ -206,7 +206,7 @@ def _cases(point: Point, rng: Random) -> Iterator[Case]:
         )
 
 
-def _table(point: Point, var: Var) -> Array:
+def table_of(point: Point, var: Var) -> Array:
     """All entries of a value, an adjoint or a tangent."""
     entries = point.entries(var)
     table = np.empty([len(positions) for positions in extents(entries)], object)
@@ -254,7 +254,7 @@ def compare(module: ModuleType, layer: Layer, samples: Iterable[Sample]) -> list
         misses: dict[str, list[Counterexample]] = {claim: [] for claim in counts}
         for case in sample.cases:
             for claim, got in kernel.run(case):
-                count, missed = _differences(got, case.due[claim])
+                count, missed = differences(got, case.due[claim])
                 counts[claim] += count
                 misses[claim] += missed
         for claim, count in counts.items():
@@ -366,7 +366,7 @@ class _FirstSumWrong:
         return total
 
 
-def _differences(got: Array | str, due: Array) -> tuple[int, list[Counterexample]]:
+def differences(got: Array | str, due: Array) -> tuple[int, list[Counterexample]]:
     """How many elements were compared, and those that differ."""
     sizes = tuple((f"axis {k}", n) for k, n in enumerate(due.shape))
     if isinstance(got, str):

@@ -51,7 +51,7 @@ def _layer(name: str, title: str, between: Var, *definitions: Definition) -> Lay
 def _before(name: str, what: str, g: Function) -> Layer:
     return _layer(
         name,
-        f"Linear layer, Batch Normalisation, {what}",
+        f"Linear layer, Batch Normalisation{what}",
         Z_tilde,
         *_normalised(Z),
         Definition(Z_tilde, gamma * Z_hat + beta, "scale and shift"),
@@ -70,13 +70,13 @@ def _behind(name: str, what: str, g: Function) -> Layer:
     )
 
 
-BLOCK = _before("block", "activation", Activation)
+BLOCK = _before("block", ", activation", Activation)
 BLOCK_BEHIND = _behind("block_behind", "activation", Activation)
 BLOCKS = (
     BLOCK,
-    _before("block_identity", "nothing else", lambda a: a),
-    _before("block_sigmoid", "sigmoid", Sigmoid),
-    _before("block_tanh", "tanh", tanh),
-    _before("block_relu", "ReLU", Relu),
+    _before("block_identity", "", lambda a: a),
+    _before("block_sigmoid", ", sigmoid", Sigmoid),
+    _before("block_tanh", ", tanh", tanh),
+    _before("block_relu", ", ReLU", Relu),
     BLOCK_BEHIND,
 )

@@ -71,7 +71,7 @@ def _fact(lhs: Expr, says: str, context: Context, *formulas: Expr) -> Fact:
 
 STUDY = Study(
     name="training_and_test",
-    title="Batch Normalisation in training and in test mode",
+    title="Training against test mode",
     source="Ioffe & Szegedy 2015, Algorithms 1 and 2",
     layer=BATCH_NORM,
     shown=("n",),
