@@ -124,5 +124,10 @@ class Duals:
         power = self.base.exp(a.re)
         return Dual(power, power * a.du, self.level)
 
+    def log(self, a: Scalar) -> Scalar:
+        if not self._holds(a):
+            return self.base.log(a)
+        return Dual(self.base.log(a.re), a.du / a.re, self.level)
+
     def _holds(self, value: Scalar) -> bool:
         return isinstance(value, Dual) and value.level == self.level

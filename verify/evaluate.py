@@ -13,7 +13,7 @@ from fractions import Fraction
 from itertools import product
 from math import prod
 
-from sympy import Add, Expr, Function, Mul, Pow, Rational, Symbol, exp, tanh
+from sympy import Add, Expr, Function, Mul, Pow, Rational, Symbol, exp, log, tanh
 
 from derive.expr import Axis, Delta, SumOver, Var, free_axes, sorted_axes
 from derive.functions import Activation, ActivationSlope, Relu, Sigmoid, Step
@@ -27,6 +27,7 @@ def _tanh(numbers: Arithmetic, a: Scalar) -> Scalar:
 
 FUNCTIONS: Mapping[type[Function], Callable[[Arithmetic, Scalar], Scalar]] = {
     exp: lambda numbers, a: numbers.exp(a),
+    log: lambda numbers, a: numbers.log(a),
     tanh: _tanh,
     Sigmoid: lambda numbers, a: 1 / (numbers.exp(-a) + 1),
     Relu: lambda numbers, a: a if a > 0 else numbers.number(0),

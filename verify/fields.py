@@ -10,7 +10,9 @@ and one that is wrong fails at a random point of a field of p elements with prob
   p = 3 mod 4, exactly one of r and -r is).  Both choices respect products, sqrt(ab) = sqrt(a)
   sqrt(b).  Elsewhere :class:`NotASquare` is raised, and the caller draws another point.
 - A formal exponential is enough, since the derivations use only exp' = exp and exp(a + b) =
-  exp(a) exp(b).  Here it is exp(a) := 2^a (rationals) and 3^a (modulo p) at whole numbers a.
+  exp(a) exp(b).  Here it is exp(a) := 2^a (rationals) and 37^a (modulo p) at whole numbers a.
+- Its inverse is the logarithm: to the base 2, of whole powers of 2, and the discrete logarithm
+  modulo p, which everything but 0 has.  Of it the derivations use only log' a = 1/a.
 - The rationals are ordered, and the integers modulo p are not: a definition that asks whether a > 0
   raises :class:`NotOrdered` there, and is compared over the rationals alone.
 """
@@ -20,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from math import isqrt
 from random import Random
 from typing import Any, Protocol, TypeAlias
@@ -30,6 +33,8 @@ Index: TypeAlias = tuple[int, ...]
 Values: TypeAlias = Mapping[str, Mapping[Index, Scalar]]  # quantities by label, then by index
 
 P = 2**61 - 1
+GENERATOR = 37  # its powers are all that is not 0; the base of exp and log
+PRIME_POWERS = (2, 9, 25, 7, 11, 13, 31, 41, 61, 151, 331, 1321)  # their product is P - 1
 
 
 class OutsideTheField(ArithmeticError):  # noqa: N818  (a reason to redraw or skip, not a mistake)
@@ -55,6 +60,9 @@ class Arithmetic(Protocol):
 
     def exp(self, a: Scalar) -> Scalar:
         """The exponential, possibly a formal one."""
+
+    def log(self, a: Scalar) -> Scalar:
+        """The inverse of exp, or NotASquare."""
 
 
 class Field(Arithmetic, Protocol):
@@ -91,6 +99,12 @@ class Rationals:
         if a.denominator != 1:
             raise NotASquare(f"2^({a}) is not rational")
         return Fraction(2) ** a.numerator
+
+    def log(self, a: Fraction) -> Fraction:
+        power = a.numerator.bit_length() - a.denominator.bit_length()
+        if a > 0 and Fraction(2) ** power == a:
+            return Fraction(power)
+        raise NotASquare(f"{a} is not a whole power of 2")
 
 
 class Mod:
@@ -186,7 +200,33 @@ class PrimeField:
 
     def exp(self, a: Mod) -> Mod:
         signed = a.value if a.value <= P // 2 else a.value - P
-        return Mod(3) ** signed
+        return Mod(GENERATOR) ** signed
+
+    def log(self, a: Mod) -> Mod:
+        if a.value == 0:
+            raise NotASquare("0 has no logarithm")
+        exponent = discrete_logarithm(a.value)
+        return Mod(exponent if exponent <= P // 2 else exponent - (P - 1))  # as exp reads it
+
+
+@cache
+def _small_logarithms() -> dict[int, dict[int, int]]:
+    """For each prime power q of P - 1, the logarithms of the q elements of order q or below."""
+    bases = {q: pow(GENERATOR, (P - 1) // q, P) for q in PRIME_POWERS}
+    return {q: {pow(base, k, P): k for k in range(q)} for q, base in bases.items()}
+
+
+def discrete_logarithm(value: int) -> int:
+    """The k in 0 ... P - 2 with GENERATOR^k = value, modulo P, for a value that is not 0.
+
+    P - 1 has small prime factors only, so k is looked up modulo each of their powers q and put
+    together by the Chinese remainder theorem (Pohlig & Hellman 1978).
+    """
+    k = 0
+    for q, logarithms in _small_logarithms().items():
+        cofactor = (P - 1) // q
+        k += logarithms[pow(value, cofactor, P)] * cofactor * pow(cofactor, -1, q)
+    return k % (P - 1)
 
 
 RATIONALS = Rationals()

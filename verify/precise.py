@@ -40,6 +40,9 @@ class Reals:
     def exp(self, a: Scalar) -> Scalar:
         return self.context.exp(a)
 
+    def log(self, a: Scalar) -> Scalar:
+        return self.context.log(a)
+
 
 def high_precision_gradients(
     reference: Reference,

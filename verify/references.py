@@ -19,6 +19,15 @@ from random import Random
 from typing import Protocol, TypeAlias
 
 from verify.fields import RATIONALS, Arithmetic, Index, NotASquare, Scalar, Values
+from verify.references_family import (
+    group_norm,
+    groups,
+    instance_norm,
+    l2_normalise,
+    log_softmax,
+    softmax_cross_entropy,
+    weight_standardisation,
+)
 
 RationalPoint: TypeAlias = Callable[["Forward", Values, Random], Values]
 
@@ -231,6 +240,42 @@ def shared_epsilon(forward: Forward, given: Values, rng: Random) -> Values:
     return {**given, "eps": {(): q**2 - first}}
 
 
+def scaled_groups(data: str, shared: int) -> RationalPoint:
+    """A square epsilon = e^2, and each group of the data scaled by a factor s of its own.
+
+    Where v is quadratic in the group, s^2 v + e^2 = q^2 has the solution q = e, s = 0, and the line
+    q = e + t s through it meets the curve once more, at s = 2et/(v - t^2).
+    """
+
+    def solve(forward: Forward, given: Values, rng: Random) -> Values:
+        seen = _Radicands()
+        forward(seen, {**given, "eps": {(): Fraction(0)}}, _untouched)
+        e = given["eps"][()]
+        scaled: dict[Index, Scalar] = {}
+        for group, v in zip(groups(given[data], shared).values(), seen.arguments, strict=True):
+            t = RATIONALS.random(rng) / 2
+            scaled |= {at: value * 2 * e * t / (v - t**2) for at, value in group.items()}
+        return {**given, data: scaled, "eps": {(): e**2}}
+
+    return solve
+
+
+def halved_probabilities(_: Forward, given: Values, rng: Random) -> Values:
+    """Scores of softmax at which Z is a power of 2, as exp and log are to that base.
+
+    2^k is split into halves, and one of these again, until there is one for each score.
+    """
+    scores: dict[Index, Scalar] = {}
+    for row in groups(given["x"], 1).values():
+        parts = [RATIONALS.random(rng)]
+        while len(parts) < len(row):
+            half = parts.pop(rng.randrange(len(parts))) - 1
+            parts += [half, half]
+        rng.shuffle(parts)
+        scores |= zip(row, parts, strict=True)
+    return {**given, "x": scores}
+
+
 def whole_activations(_: Forward, given: Values, rng: Random) -> Values:
     """Points of a block at which exp(Z_tilde) is rational: gamma makes Z_tilde whole numbers.
 
@@ -268,6 +313,9 @@ class _Radicands:
     def exp(self, a: Fraction) -> Fraction:
         return RATIONALS.exp(a)
 
+    def log(self, a: Fraction) -> Fraction:
+        return RATIONALS.log(a)
+
     def sqrt(self, a: Fraction) -> Fraction:
         self.arguments.append(a)
         return Fraction(1)
@@ -293,6 +341,12 @@ REFERENCES: dict[str, Reference] = {
         Reference("block_behind", block_behind(some_function), shared_epsilon),
         Reference("layer_norm", layer_norm, shared_epsilon),
         Reference("rms_norm", rms_norm, shared_epsilon),
+        Reference("group_norm", group_norm, scaled_groups("x", 2)),
+        Reference("instance_norm", instance_norm, scaled_groups("x", 2)),
+        Reference("l2_normalise", l2_normalise, scaled_groups("x", 1)),
+        Reference("weight_standardisation", weight_standardisation, scaled_groups("W", 1)),
         Reference("softmax", softmax, any_point),
+        Reference("log_softmax", log_softmax, halved_probabilities),
+        Reference("softmax_cross_entropy", softmax_cross_entropy, halved_probabilities),
     )
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sympy import Expr, Pow
 
-from derive.expr import HALF, Delta, SumOver, Var, add, adjoint, mul, tangent
+from derive.expr import HALF, Delta, SumOver, Var, add, adjoint, mul, rename, tangent
 from derive.layer import Layer
 from derive.layers import LAYERS
 from verify.exact import Claim
@@ -114,6 +114,96 @@ def _softmax() -> list[Claim]:
     ]
 
 
+def _group_norm() -> list[Claim]:
+    v = quantities(LAYERS["group_norm"])
+    x, gamma, x_hat, y = v["x"], v["gamma"], v["x_hat"], v["y"]
+    n, g, c, s = x.axes
+    c1, s1, dy = c.prime(), s.prime(), adjoint(y)
+    m, h = mul(c.size, s.size), mul(gamma, dy)
+    r = Pow(add(v["var"], v["eps"]), -HALF)
+    sums = [SumOver(h, c, s), SumOver(mul(h, x_hat), c, s)]
+    row = add(mul(m, Delta(c, c1), Delta(s, s1)), -1, negative(x_hat, x_hat.at(n, g, c1, s1)))
+    return [
+        Claim(
+            "dx",
+            adjoint(x),
+            mul(Pow(m, -1), r, add(mul(m, h), negative(sums[0]), negative(x_hat, sums[1]))),
+        ),
+        Claim("dgamma", adjoint(gamma), SumOver(mul(dy, x_hat), n, s)),
+        Claim("dbeta", adjoint(v["beta"]), SumOver(dy, n, s)),
+        Claim("dmu", adjoint(v["mu"]), negative(r, sums[0])),
+        Claim("dvar", adjoint(v["var"]), mul(-HALF, r, r, sums[1])),
+        Claim("J", y, mul(gamma, Pow(m, -1), r, row), wrt=x.at(n, g, c1, s1)),
+    ]
+
+
+def _instance_norm() -> list[Claim]:
+    v = quantities(LAYERS["instance_norm"])
+    x, gamma, x_hat, y = v["x"], v["gamma"], v["x_hat"], v["y"]
+    n, c, s = x.axes
+    m, s1, dy = s.size, s.prime(), adjoint(y)
+    u = mul(gamma, Pow(m, -1), Pow(add(v["var"], v["eps"]), -HALF))
+    sums = add(mul(m, dy), negative(SumOver(dy, s)), negative(x_hat, SumOver(mul(dy, x_hat), s)))
+    row = add(mul(m, Delta(s, s1)), -1, negative(x_hat, x_hat.at(n, c, s1)))
+    return [
+        Claim("dx", adjoint(x), mul(u, sums)),
+        Claim("dgamma", adjoint(gamma), SumOver(mul(dy, x_hat), n, s)),
+        Claim("dbeta", adjoint(v["beta"]), SumOver(dy, n, s)),
+        Claim("J", y, mul(u, row), wrt=x.at(n, c, s1)),
+    ]
+
+
+def _weight_standardisation() -> list[Claim]:
+    v = quantities(LAYERS["weight_standardisation"])
+    W, W_hat, dW_hat = v["W"], v["W_hat"], adjoint(v["W_hat"])  # noqa: N806 - their names
+    _, k = W.axes
+    m, r = k.size, Pow(add(v["var"], v["eps"]), -HALF)
+    weighted = negative(W_hat, SumOver(mul(dW_hat, W_hat), k))
+    sums = add(mul(m, dW_hat), negative(SumOver(dW_hat, k)), weighted)
+    return [
+        Claim("dW", adjoint(W), mul(Pow(m, -1), r, sums)),
+        Claim("dmu", adjoint(v["mu"]), negative(r, SumOver(dW_hat, k))),
+    ]
+
+
+def _l2_normalise() -> list[Claim]:
+    v = quantities(LAYERS["l2_normalise"])
+    x, y, square_norm = v["x"], v["y"], v["square_norm"]
+    n, c = x.axes
+    c1, dy, q = c.prime(), adjoint(y), add(square_norm, v["eps"])
+    r = Pow(q, -HALF)
+    return [
+        Claim("dx", adjoint(x), mul(r, add(dy, negative(y, SumOver(mul(dy, y), c))))),
+        Claim("dsquare_norm", adjoint(square_norm), mul(-HALF, SumOver(mul(dy, y), c), Pow(q, -1))),
+        Claim("J", y, mul(r, add(Delta(c, c1), negative(y, y.at(n, c1)))), wrt=x.at(n, c1)),
+    ]
+
+
+def _log_softmax() -> list[Claim]:
+    v = quantities(LAYERS["log_softmax"])
+    x, p, y = v["x"], v["p"], v["y"]
+    n, c = x.axes
+    c1, dy, x_dot = c.prime(), adjoint(y), tangent(x)
+    return [
+        Claim("dx", adjoint(x), add(dy, negative(p, SumOver(dy, c)))),
+        Claim("J", y, add(Delta(c, c1), negative(p.at(n, c1))), wrt=x.at(n, c1)),
+        Claim("y_dot", tangent(y), add(x_dot, negative(SumOver(mul(p, x_dot), c)))),
+    ]
+
+
+def _softmax_cross_entropy() -> list[Claim]:
+    v = quantities(LAYERS["softmax_cross_entropy"])
+    x, p, t, dL = v["x"], v["p"], v["t"], adjoint(v["L"])  # noqa: N806 - its name
+    n, c = x.axes
+    c1 = c.prime()
+    slope = add(mul(p, SumOver(t, c)), negative(t))
+    return [
+        Claim("dx", adjoint(x), mul(dL, slope)),
+        Claim("dL/dx", v["L"], rename(slope, {c: c1}), wrt=x.at(n, c1)),
+        Claim("L_dot", tangent(v["L"]), SumOver(mul(slope, tangent(x)), c)),
+    ]
+
+
 def _batch_norm_of(name: str) -> list[Claim]:
     """Batch Norm once more, over the mini-batch and over positions: m is a product of sizes."""
     v = quantities(LAYERS[name])
@@ -151,5 +241,11 @@ CLAIMS: dict[str, list[Claim]] = {
     "batch_norm_inference": _inference(),
     "layer_norm": _layer_norm(),
     "rms_norm": _rms_norm(),
+    "group_norm": _group_norm(),
+    "instance_norm": _instance_norm(),
+    "l2_normalise": _l2_normalise(),
+    "weight_standardisation": _weight_standardisation(),
     "softmax": _softmax(),
+    "log_softmax": _log_softmax(),
+    "softmax_cross_entropy": _softmax_cross_entropy(),
 }

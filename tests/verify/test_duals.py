@@ -34,6 +34,8 @@ FIRST: dict[str, tuple[Function, Function]] = {
     "x^-2": (lambda k, x: x**-2, lambda k, x: -2 * x**-3),
     "sqrt x": (lambda k, x: k.sqrt(x), lambda k, x: 1 / (2 * k.sqrt(x))),
     "exp x": (lambda k, x: k.exp(x), lambda k, x: k.exp(x)),
+    "log x": (lambda k, x: k.log(x), lambda k, x: 1 / x),
+    "log(exp x)": (lambda k, x: k.log(k.exp(x)), lambda k, x: 1),
     "sqrt(x) exp(x)": (
         lambda k, x: k.sqrt(x) * k.exp(x),
         lambda k, x: k.exp(x) * (k.sqrt(x) + 1 / (2 * k.sqrt(x))),
@@ -45,7 +47,7 @@ FIRST: dict[str, tuple[Function, Function]] = {
 @pytest.mark.parametrize("name", FIRST)
 def test_first_derivative(base: Arithmetic, name: str) -> None:
     function, slope = FIRST[name]
-    duals, x = Duals(base), base.number(9)
+    duals, x = Duals(base), base.number(16)
     result = function(duals, duals.variable(x))
     assert result.re == function(base, x)
     assert duals.derivative(result) == slope(base, x)
@@ -71,6 +73,7 @@ def test_nested_duals_give_higher_derivatives(base: Arithmetic) -> None:
     assert (xx**5).du.du == 20 * x**3
     assert second.sqrt(xx).du.du == -1 / (4 * base.sqrt(x) ** 3)
     assert second.exp(2 * xx).du.du == 4 * base.exp(2 * x)
+    assert second.log(xx).du.du == -1 / x**2
     assert (1 / xx).du.du == 2 / x**3
     xxx = third.variable(second.variable(first.variable(x)))
     assert (xxx**-1).du.du.du == -6 / x**4

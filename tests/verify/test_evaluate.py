@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from sympy import Add, Expr, Float, Function, Integer, Pow, Rational, Symbol, exp, pi, sin
+from sympy import Add, Expr, Float, Function, Integer, Pow, Rational, Symbol, exp, log, pi, sin
 
 from derive.expr import HALF, Axis, Delta, SumOver, Var, add, mean, mul
 from verify.duals import Dual, Duals
@@ -37,6 +37,8 @@ CASES: list[tuple[Expr, Scalar]] = [
     (exp(x), 4),
     (mul(exp(x), exp(x.at(n1, c))), 256),
     (Pow(exp(x), 2), 16),
+    (log(x), 1),
+    (log(mul(x, Pow(x.at(n1, c), -1), 12)), 2),
     (SumOver(x, n), 9),
     (SumOver(x, c), -3),
     (SumOver(x, n, c), 17),

@@ -33,7 +33,7 @@ from derive.expr import (
 from derive.layer import Layer
 from derive.layers import LAYERS
 from tests.verify.closed_forms import CLAIMS, negative, quantities
-from verify import duals, fields, references
+from verify import duals, fields, references, references_family
 from verify.exact import Claim, Outcome, check, confirmed, run
 from verify.fields import RATIONALS, Arithmetic, NotASquare, Values
 from verify.references import REFERENCES, Node, Reference, any_point, extents, shared_epsilon
@@ -80,7 +80,7 @@ def test_one_element_is_enough_for_a_point() -> None:
 
 
 def test_the_references_owe_nothing_to_the_engine() -> None:
-    for module in (references, duals, fields):
+    for module in (references, references_family, duals, fields):
         imports = list(ast.walk(ast.parse(inspect.getsource(module))))
         names = {node.module for node in imports if isinstance(node, ast.ImportFrom)}
         names |= {a.name for node in imports if isinstance(node, ast.Import) for a in node.names}
@@ -128,7 +128,18 @@ def _damaged(claims: list[Claim]) -> list[Claim]:
 
 @pytest.mark.parametrize(
     ("name", "at_least"),
-    [("batch_norm", 380), ("layer_norm", 75), ("rms_norm", 50), ("softmax", 55)],
+    [
+        ("batch_norm", 380),
+        ("layer_norm", 75),
+        ("rms_norm", 50),
+        ("softmax", 55),
+        ("group_norm", 150),
+        ("instance_norm", 90),
+        ("l2_normalise", 65),
+        ("weight_standardisation", 60),
+        ("log_softmax", 35),
+        ("softmax_cross_entropy", 50),
+    ],
 )
 def test_every_damage_is_caught_over_each_field(name: str, at_least: int) -> None:
     damaged = _damaged(CLAIMS[name])

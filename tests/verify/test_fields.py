@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import operator
 from fractions import Fraction
+from itertools import combinations
+from math import gcd, prod
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verify.fields import FIELDS, PRIME_FIELD, RATIONALS, Field, Mod, NotASquare, P
+from verify.fields import (
+    FIELDS,
+    GENERATOR,
+    PRIME_FIELD,
+    PRIME_POWERS,
+    RATIONALS,
+    Field,
+    Mod,
+    NotASquare,
+    P,
+    discrete_logarithm,
+)
 
 elements = st.integers(min_value=-(2**70), max_value=2**70).map(Mod)
 
@@ -101,6 +114,37 @@ def test_exp_turns_sums_into_products(field: Field) -> None:
 def test_exp_of_a_fraction_is_refused_over_the_rationals() -> None:
     with pytest.raises(NotASquare, match="not rational"):
         RATIONALS.exp(Fraction(1, 2))
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
+def test_log_is_the_inverse_of_exp(field: Field) -> None:
+    rng = Random(4)
+    for _ in range(50):
+        a, b = field.random(rng), field.random(rng)
+        assert field.log(field.exp(a)) == a
+        assert field.log(field.exp(a) * field.exp(b)) == a + b
+        assert field.log(field.exp(a) / field.exp(b)) == a - b
+    assert field.log(field.number(1)) == 0
+
+
+def test_every_element_but_zero_has_a_discrete_logarithm() -> None:
+    assert prod(PRIME_POWERS) == P - 1
+    assert all(gcd(a, b) == 1 for a, b in combinations(PRIME_POWERS, 2))
+    values = [Random(7).randrange(1, P) for _ in range(200)]
+    for value in (1, 2, P - 1, *values):
+        k = discrete_logarithm(value)
+        assert 0 <= k < P - 1
+        assert pow(GENERATOR, k, P) == value
+        assert PRIME_FIELD.exp(PRIME_FIELD.log(Mod(value))) == value
+    with pytest.raises(NotASquare, match="0 has no logarithm"):
+        PRIME_FIELD.log(Mod(0))
+
+
+@pytest.mark.parametrize("value", [Fraction(3), Fraction(3, 2), Fraction(-2), Fraction(0)])
+def test_the_logarithm_of_what_is_no_power_of_two_is_refused(value: Fraction) -> None:
+    with pytest.raises(NotASquare, match="not a whole power of 2"):
+        RATIONALS.log(value)
+    assert RATIONALS.log(Fraction(1, 8)) == -3
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
