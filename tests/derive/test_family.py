@@ -8,6 +8,7 @@ from sympy import Expr, Integer, Pow, log
 from derive.expr import HALF, Delta, SumOver, add, adjoint, canonical, mul
 from derive.layers import LAYERS
 from derive.layers.batch_norm import BATCH_NORM
+from derive.normal_form import NormalForm
 from tests.derive.statements import derivation_of
 from tests.verify.closed_forms import negative, quantities
 
@@ -98,6 +99,18 @@ def test_log_softmax_and_cross_entropy_have_lost_exp_and_log() -> None:
         closed = derivation["dx"].closed
         assert {var.label for var in closed.atoms(type(v["x"]))} <= {"p", "t", "d" + label}
         assert not closed.has(log)
+
+
+def test_a_defined_logarithm_keeps_its_name() -> None:
+    """log p is y wherever it occurs; no rule turns a product inside it into a sum."""
+    derivation = derivation_of("log_softmax")
+    v = quantities(derivation.layer)
+    p, y = v["p"], v["y"]
+    normal_form = NormalForm(derivation.chart)
+    assert normal_form.zero(log(p) - y)
+    assert normal_form.zero(SumOver(mul(p, log(p)), p.axes[1]) - SumOver(mul(p, y), p.axes[1]))
+    assert not normal_form.zero(log(p) - p)
+    assert not normal_form.zero(log(mul(p, p)) - 2 * y)
 
 
 def test_one_loss_a_sample_has_no_square_jacobian() -> None:
