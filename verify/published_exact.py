@@ -194,6 +194,9 @@ class _Radicands:
     def exp(self, a: Scalar) -> Scalar:
         return RATIONALS.exp(a)
 
+    def log(self, a: Scalar) -> Scalar:
+        return RATIONALS.log(a)
+
 
 def _points(layer: Layer, reference: Reference, claim: Claim, m: int) -> Iterator[Point]:
     """Points with small whole numbers, in the order of their sum; ε makes the root rational."""

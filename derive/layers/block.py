@@ -51,7 +51,7 @@ def _layer(name: str, title: str, between: Var, *definitions: Definition) -> Lay
 def _before(name: str, what: str, g: Function) -> Layer:
     return _layer(
         name,
-        f"Linear layer, Batch Normalisation{what}",
+        f"Linear layer, Batch Norm{what}",
         Z_tilde,
         *_normalised(Z),
         Definition(Z_tilde, gamma * Z_hat + beta, "scale and shift"),
@@ -62,7 +62,7 @@ def _before(name: str, what: str, g: Function) -> Layer:
 def _behind(name: str, what: str, g: Function) -> Layer:
     return _layer(
         name,
-        f"Linear layer, {what}, Batch Normalisation",
+        f"Linear layer, {what}, Batch Norm",
         G,
         Definition(G, g(Z), "activation"),
         *_normalised(G),
