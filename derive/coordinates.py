@@ -22,7 +22,7 @@ def chart_of(layer: Layer) -> Chart:
             chart = _with_definition(chart, definition, layer)
     for definition in layer:
         if definition.expr.has(SumOver):
-            chart = _with_identity(chart, definition)
+            chart = with_identity(chart, definition)
     return chart
 
 
@@ -114,7 +114,7 @@ def _solve(
     return Definition(u, add(mul(var, inverse), mul(-1, rest, inverse)))
 
 
-def _with_identity(chart: Chart, definition: Definition) -> Chart:
+def with_identity(chart: Chart, definition: Definition) -> Chart:
     """What the definition of a statistic says in the new coordinates: A·Σ + B = 0, solved for Σ."""
     normal_form = NormalForm(chart)
     poly = normal_form.poly(definition.expr - definition.var)

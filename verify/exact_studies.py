@@ -5,6 +5,7 @@
   Test mode at the batch's own statistics is a definition that computes them from x but holds them
   constant: it drops their infinitesimal parts.
 * **running_statistics** states expectations: :mod:`verify.exact_samples` writes down every sample.
+* **higher_orders** differentiates more than once: :mod:`verify.exact_orders` nests dual numbers.
 
 Equalities have no tolerance.  They hold at sampled sizes m and points: *exact*, not *proved*.
 """
@@ -26,7 +27,7 @@ from derive.layers.batch_norm_inference import BATCH_NORM_INFERENCE
 from derive.studies.folding import LINEAR_BATCH_NORM
 from derive.study import Section, Study
 from derive.trace import Fact, Result
-from verify import exact, exact_samples
+from verify import exact, exact_orders, exact_samples
 from verify.duals import Dual
 from verify.exact import Claim, Outcome
 from verify.fields import Arithmetic, Values
@@ -163,4 +164,5 @@ ORACLES: Mapping[str, Oracle] = {
     "folding": _folding,
     "training_and_test": _training_and_test,
     "running_statistics": exact_samples.check,
+    "higher_orders": exact_orders.check,
 }

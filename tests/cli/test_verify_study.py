@@ -44,7 +44,7 @@ def test_a_study_as_json(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["foldin"], "did you mean folding?"),
         (["running"], "did you mean running_statistics?"),
-        (["qqq"], "studies: training_and_test, running_statistics, folding)"),
+        (["qqq"], "studies: training_and_test, running_statistics, folding, higher_orders)"),
         (["folding", "--quick"], "--quick and --mutants go with a layer, not with a study"),
         (["folding", "--mutants"], "--quick and --mutants go with a layer, not with a study"),
         (["folding", "--data", "wine"], "--data, --quick and --mutants go with a layer"),
