@@ -28,7 +28,9 @@ from derive.layers import LAYERS
 from derive.layers.block import BLOCK
 
 VERSION = "0.1.0"
-KERNEL_LAYERS: dict[str, Layer] = {name: LAYERS[name] for name in ("batch_norm", "block")}
+KERNEL_LAYERS: dict[str, Layer] = {
+    name: LAYERS[name] for name in ("batch_norm", "block", "layer_norm", "rms_norm")
+}
 # Layers and studies whose kernels are functions, layouts or options of another's module.
 MODULE_OF: dict[str, str] = {
     **{name: name for name in KERNEL_LAYERS},

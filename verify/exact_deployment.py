@@ -29,9 +29,10 @@ from numpy.typing import NDArray
 
 from derive.expr import adjoint
 from derive.layers.batch_norm_inference import BATCH_NORM_INFERENCE
+from verify.arrangements import arrangements
 from verify.exact import Counterexample, Outcome, Point, run
 from verify.fields import FIELDS, Field, Scalar
-from verify.kernel_exact import BLOCK, Number, arrangements, differences, table_of
+from verify.kernel_exact import BLOCK, Number, differences, table_of
 from verify.loading import load
 from verify.references import REFERENCES, square_variances
 

@@ -19,23 +19,22 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from codegen.names import CENTRE, CODE_NAMES, REST, code_name
 from codegen.passes import mean_of_data
 from derive.expr import SumOver, Var, adjoint, tangent
 from derive.layer import Layer
+from verify.arrangements import Arrangement, Array, arrangements, row_arrangements
 from verify.exact import Counterexample, Outcome, Point, draw
 from verify.fields import FIELDS, Field, NotASquare, Scalar
 from verify.loading import load
 from verify.references import Reference, extents
-
-Array = NDArray[Any]  # of objects: Number in what kernels see, bare scalars in what is expected
 
 BLOCK = 5  # elements of a block: two rows or so, and often fewer in the last one
 MEAN, MEAN_REST = CODE_NAMES[CENTRE], CODE_NAMES[REST]
@@ -102,26 +101,6 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Arrangement:
-    """How the m rows of each channel lie in an array: their shape, and where the channels go."""
-
-    rows: tuple[int, ...]
-    axis: int
-
-    def lay(self, table: Array) -> Array:
-        """[n, c] in the shape of x, [c] in the shape that broadcasts against it."""
-        rows = self.rows if table.ndim == 2 else tuple(1 for _ in self.rows)
-        return np.moveaxis(table.reshape(*rows, table.shape[-1]), -1, self.axis)
-
-
-def arrangements(m: int) -> tuple[Arrangement, ...]:
-    """(m, C), (N, C, H) and (N, H, C) with NH = m, and (C, m)."""
-    height = next((k for k in range(2, m) if m % k == 0), 1)
-    image = (m // height, height)
-    return Arrangement((m,), 1), Arrangement(image, 1), Arrangement(image, -1), Arrangement((m,), 0)
-
-
-@dataclass(frozen=True)
 class Case:
     """One point in one arrangement.
 
@@ -129,7 +108,7 @@ class Case:
     the results by claim; ``error`` is what the first sum is made wrong by.
     """
 
-    axis: int
+    where: Arrangement
     given: Mapping[str, Any]
     due: Mapping[str, Array]
     error: Array
@@ -188,22 +167,33 @@ def _cases(point: Point, rng: Random) -> Iterator[Case]:
     layer, over = point.layer, point.over
     wrap = np.frompyfunc(lambda value: Number(value, over), 1, 1)
     given = (*layer.inputs, adjoint(layer.output), *(tangent(var) for var in layer.inputs))
-    tables = {code_name(var): wrap(table_of(point, var)) for var in given}
+    x, table = layer.data, partial(_spread, point)
+    tables = {code_name(var): wrap(table(var)) for var in given}
     scalars = {code_name(var): Number(point.given[var.label][()], over) for var in layer.parameters}
-    due = {claim: table_of(point, var) for claim, var in _due(layer).items()}
-    rows, channels = tables[code_name(layer.data)].shape
-    jacobian = _jacobian(point, rows, channels)
-    errors = wrap(np.array([over.random(rng) for _ in range(channels)], object))
-    for arrangement in arrangements(rows):
-        arrays = {name: arrangement.lay(table) for name, table in tables.items()}
+    due = {claim: table(var) for claim, var in _due(layer).items()}
+    shape = tables[code_name(x)].shape
+    reduced = x.axes.index(layer.reduced_axes[0])
+    m, groups = shape[reduced], shape[1 - reduced]
+    jacobian = _jacobian(point, m, groups, reduced)
+    errors = wrap(
+        np.expand_dims(np.array([over.random(rng) for _ in range(groups)], object), reduced)
+    )
+    for where in arrangements(m) if reduced == 0 else row_arrangements(groups, m):
+        arrays = {name: where.lay(array) for name, array in tables.items()}
         for array in arrays.values():
             array.flags.writeable = False
         yield Case(
-            arrangement.axis,
-            {**arrays, **scalars, "m": rows},
-            {**{c: arrangement.lay(t) for c, t in due.items()}, "jacobian: uR": jacobian},
-            arrangement.lay(errors),
+            where,
+            {**arrays, **scalars, "m": m},
+            {**{c: where.lay(t) for c, t in due.items()}, "jacobian: uR": jacobian},
+            where.lay(errors),
         )
+
+
+def _spread(point: Point, var: Var) -> Array:
+    """A table [n, c] with one row or one column over an axis that the quantity has not."""
+    table, axes = table_of(point, var), point.layer.data.axes
+    return table.reshape([table.shape[var.axes.index(a)] if a in var.axes else 1 for a in axes])
 
 
 def table_of(point: Point, var: Var) -> Array:
@@ -215,12 +205,13 @@ def table_of(point: Point, var: Var) -> Array:
     return table
 
 
-def _jacobian(point: Point, rows: int, channels: int) -> Array:
-    """dy[i, c]/dx[j, c] as [c, i, j]."""
+def _jacobian(point: Point, m: int, groups: int, reduced: int) -> Array:
+    """dy[i]/dx[j] of each group g as [g, i, j]; i and j count along the axis that is reduced."""
     x, y = point.layer.data.label, point.layer.output.label
-    table = np.empty((channels, rows, rows), object)
-    for c, i, j in np.ndindex(table.shape):
-        table[c, i, j] = point.duals.derivative(point.column(x, (j, c))[y][i, c])
+    table = np.empty((groups, m, m), object)
+    for g, i, j in np.ndindex(table.shape):
+        row, column = ((k, g) if reduced == 0 else (g, k) for k in (i, j))
+        table[g, i, j] = point.duals.derivative(point.column(x, column)[y][row])
     return table
 
 
@@ -270,7 +261,7 @@ class _Kernel:
     def __init__(self, module: ModuleType, layer: Layer) -> None:
         vars(module).update(_WIDE=object, _BLOCK=BLOCK)
         self.module, self.layer = module, layer
-        other = {code_name(var) for var in (*layer.inputs, *layer.parameters)} | {"axis"}
+        other = {code_name(var) for var in (*layer.inputs, *layer.parameters)} | {"axis", "axes"}
         self.kept = [name for name in module.Cache._fields if name not in other]
 
     def run(self, case: Case) -> Iterator[tuple[str, Array | str]]:
@@ -303,14 +294,15 @@ class _Kernel:
         return made
 
     def _forward(self, case: Case, given: dict[str, Any]) -> tuple[Array, ...]:
-        given["layout"] = self.module._layout(given[code_name(self.layer.data)], case.axis)
+        given["layout"] = self.module._layout(given[code_name(self.layer.data)], case.where.option)
         y = self._made(self.layer.output, given)
         given |= dict(zip(self.kept, self._call("_forward", given), strict=True))
         return y, *self._statistics(given)
 
     def _forward_with_error(self, case: Case, given: dict[str, Any]) -> tuple[Array, ...]:
         """Leaves the parts of the mean to the other cores as they come out here."""
-        wrong = _FirstSumWrong(given["layout"], case.error if MEAN_REST in self.kept else 0)
+        error = case.error if MEAN_REST in self.kept else 0 * case.error
+        wrong = case.where.wrong(given["layout"], error)
         y = self._made(self.layer.output, given)
         values = self._call("_forward", {**given, "layout": wrong})
         given |= dict(zip(self.kept, values, strict=True))
@@ -337,33 +329,15 @@ class _Kernel:
         return y_dot, *self._call("_jvp", given)
 
     def _jacobian(self, case: Case, given: dict[str, Any]) -> tuple[Array, ...]:
-        """[c, i, j]: the matrix of each channel from that channel's numbers alone."""
-
-        def column(value: Any, channel: int) -> Any:
-            if not isinstance(value, np.ndarray):
-                return value
-            flat = np.moveaxis(value, case.axis, 0)[channel].reshape(-1)
-            return flat if value.shape == shape else flat[0]
-
+        """[g, i, j]: the matrix of each group from that group's numbers alone."""
         shape = given[code_name(self.layer.data)].shape
-        channels = range(shape[case.axis])
-        columns = [{name: column(v, c) for name, v in given.items()} for c in channels]
-        return (np.stack([self._call("_jacobian", one) for one in columns]),)
 
+        def own(value: Any, k: int) -> Any:
+            return case.where.group(value, shape, k) if isinstance(value, np.ndarray) else value
 
-class _FirstSumWrong:
-    """A layout whose first sum is off by ``error``."""
-
-    def __init__(self, layout: Any, error: Any) -> None:
-        self._layout, self._error = layout, error
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._layout, name)
-
-    def total(self, block: Array) -> Array:
-        total: Array = self._layout.total(block) + self._error
-        self._error = 0
-        return total
+        groups = range(len(case.due["jacobian: uR"]))
+        found = [{name: own(v, k) for name, v in given.items()} for k in groups]
+        return (np.stack([self._call("_jacobian", one) for one in found]),)
 
 
 def differences(got: Array | str, due: Array) -> tuple[int, list[Counterexample]]:

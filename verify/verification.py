@@ -29,6 +29,8 @@ from derive.expr import Definition
 from derive.layer import Layer
 from derive.layers.batch_norm import BATCH_NORM
 from derive.layers.block import BLOCK, BLOCKS
+from derive.layers.layer_norm import LAYER_NORM
+from derive.layers.rms_norm import RMS_NORM
 from derive.normal_form import NormalForm
 from derive.trace import CertificationError
 from derive.trace import Result as Derived
@@ -43,6 +45,9 @@ from verify.report import Result
 
 Progress = Callable[[str], None]
 LARGEST = 1e150  # beyond it a variance overflows float64, the type of the computation
+
+
+ROW_LAYERS = (LAYER_NORM, RMS_NORM)
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,9 @@ def verify(
     if module is None:
         return [*results, skipped("checked", "kernel", no_kernel(subject.derivation.layer))]
     is_block = subject.derivation.layer == BLOCK
+    if subject.derivation.layer in ROW_LAYERS:
+        why = "its table and its contract are not written yet"
+        return [*results, skipped("checked", "kernel", why)]
     if is_block:
         results += accuracy_block.run_checks(module, seed=seed)
     else:

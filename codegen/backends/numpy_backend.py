@@ -9,18 +9,17 @@ comes from the derivation.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from sympy import Add, Pow
 
 from codegen.backends.numpy_block import block_text
-from codegen.backends.numpy_cores import core, jacobian_core, staged_core
+from codegen.backends.numpy_cores import jacobian_core, staged_core
 from codegen.backends.numpy_deployment import deployment_text
+from codegen.backends.numpy_layouts import ArrayLayout, layout_of
 from codegen.backends.numpy_text import (
     BACKWARD,
     CACHE,
     FORWARD,
-    JACOBIAN,
     JVP,
     MODULE,
     STAGED,
@@ -39,7 +38,6 @@ from codegen.lower import u_and_r
 from codegen.names import CENTRE, CODE_NAMES, REST, code_name
 from codegen.passes import mean_of_data
 from codegen.pipeline import Kernel, Kernels
-from derive.errors import InputError
 from derive.expr import (
     Definition,
     Var,
@@ -49,8 +47,8 @@ from derive.layer import Layer
 from derive.layers.batch_norm import BATCH_NORM
 from derive.render import PAPER, equation, formula, to_line, to_lines
 
+SUMMARY = '"""{} in NumPy: forward, backward, jvp, and two textbook forms of backward.'
 DEFAULTS = {"eps": "1e-5"}
-MARKER = "# --- copied from here on ---\n"
 
 
 class NumpyBackend:
@@ -60,24 +58,7 @@ class NumpyBackend:
     folder = "numpy_kernels"
 
     def render(self, kernels: Kernels) -> str:
-        layer = kernels.derivation.layer
-        if layer.reduced_axes != layer.data.axes[:1] or len(layer.data.axes) != 2:
-            raise InputError(
-                f"the NumPy backend has no array layout for {layer.name} yet; "
-                "it generates layers that reduce over the batch, like batch_norm"
-            )
-        for var in layer.learnt:
-            if var.axes != layer.data.axes[1:]:
-                raise InputError(
-                    f"the NumPy backend needs one value of {var.label} for each "
-                    f"{layer.data.axes[1]}, not {var.name}"
-                )
-        if (layer.data.label, layer.output.label) != ("x", "y"):
-            raise InputError(
-                f"the NumPy backend needs data called x and an output called y; {layer.name} has "
-                f"{layer.data.label} and {layer.output.label}"
-            )
-        return _Module(kernels).text()
+        return _Module(kernels, layout_of(kernels.derivation.layer)).text()
 
     def render_block(self, placements: Sequence[Placement]) -> str:
         return block_text(placements)
@@ -86,26 +67,27 @@ class NumpyBackend:
 class _Module:
     """The text of one module."""
 
-    def __init__(self, kernels: Kernels) -> None:
-        self.kernels = kernels
+    def __init__(self, kernels: Kernels, layout: ArrayLayout) -> None:
+        self.kernels, self.layout = kernels, layout
         self.layer: Layer = kernels.derivation.layer
-        self.shown = tuple(axis.base for axis in self.layer.reduced_axes)
+        self.shown = tuple(axis.base for axis in self.layer.data.axes[layout.shown])
         self.kept = tuple(code_name(var) for var in kernels.kept)
         self.learnt = tuple(code_name(var) for var in self.layer.learnt)
         self.parameters = tuple(code_name(var) for var in self.layer.parameters)
 
     def text(self) -> str:
-        support = Path(__file__).with_name("numpy_support.py").read_text(encoding="utf-8")
-        kernels, derivation, x = self.kernels, self.kernels.derivation, self.layer.data
+        kernels, layout = self.kernels, self.layout
+        derivation, x = kernels.derivation, self.layer.data
         fields = {
-            "title": self.layer.title,
+            "summary": paragraph(SUMMARY.format(self.layer.title), 0),
             "source": self.layer.source,
             "definitions": self._formulas(self.layer.definitions),
             "closed": self._formulas(self._closed_forms()),
             "staged": self._formulas(Definition(r.var, r.staged) for r in derivation.adjoints),
             "jvp_form": self._formulas([derivation.tangent.definition]),
             "u_and_r": self._formulas(u_and_r(derivation)),
-            "support": support.split(MARKER)[1].strip(),
+            "support": self.layout.support(),
+            **self.layout.fields(),
             "learnt_defaults": one_a_line(f"{p}: npt.ArrayLike | None = None" for p in self.learnt),
             "parameter_defaults": one_a_line(
                 f"{p}: float = {DEFAULTS.get(p, '0.0')}" for p in self.parameters
@@ -118,17 +100,17 @@ class _Module:
         }
         parts = [
             MODULE.format(**{**fields, **top}),
-            CACHE.format(fields=self._cache_fields(), kept=self._kept()),
+            CACHE.format(**fields, fields=self._cache_fields(), kept=self._kept()),
             FORWARD.format(**fields, **self._forward_pieces()),
-            core(kernels.forward, x, ("y",), "The definitions"),
+            layout.core(kernels.forward, x, ("y",), "The definitions"),
             BACKWARD.format(**fields, **self._gradients()),
-            core(kernels.backward, x, ("dx",), "The closed forms"),
+            layout.core(kernels.backward, x, ("dx",), "The closed forms"),
             STAGED.format(**fields, **self._gradients()),
-            staged_core(kernels.backward_staged, x),
+            staged_core(kernels.backward_staged, x, layout.namer(x)),
             JVP.format(**fields, **self._tangents()),
-            core(kernels.jvp, x, ("y_dot",), "The closed form"),
-            JACOBIAN.format(**fields, **self._columns()),
-            jacobian_core(kernels.jacobian),
+            layout.core(kernels.jvp, x, ("y_dot",), "The closed form"),
+            layout.jacobian.format(**fields, **self._columns()),
+            jacobian_core(kernels.jacobian, layout.jacobian_about),
         ]
         if self.layer == BATCH_NORM:
             parts += deployment_text(build_deployment(), self._formulas)
@@ -179,7 +161,7 @@ class _Module:
         arrays = ("x", *self._cached(self.layer.learnt), *self.kept)
         numbers = self._cached(self.layer.parameters)
         lines = [*(f"{name}: Array" for name in arrays), *(f"{name}: float" for name in numbers)]
-        return indented([*lines, "axis: int"])
+        return indented([*lines, f"{self.layout.option}: {self.layout.cached_type}"])
 
     def _cached(self, given: Iterable[Var]) -> list[str]:
         """Those of the inputs and parameters that some kernel other than forward reads."""
@@ -195,7 +177,7 @@ class _Module:
         layer = self.layer
         setup = [f'{p} = _real("{p}", {p})' for p in self.parameters]
         setup += [
-            f'wide_{code_name(v)} = _per_channel("{code_name(v)}", {code_name(v)}, layout, '
+            f'wide_{code_name(v)} = {self.layout.values}("{code_name(v)}", {code_name(v)}, layout, '
             f"{self._neutral(v)})"
             for v in layer.learnt
         ]
@@ -206,20 +188,20 @@ class _Module:
         learnt = [f"wide_{p}" for p in self._cached(layer.learnt)]
         parameters = self._cached(layer.parameters)
         neutral = [f"{code_name(v)} = {self._neutral(v)}" for v in layer.learnt]
-        about = "x: (m, C) or (N, C, *spatial), channels along ``axis``; float16, bfloat16, "
-        about += "float32 or float64.  "
+        about = self.layout.x
         if neutral:
-            about += f"{', '.join(self.learnt)}: (C,), of any of these dtypes; None means "
-            about += f"{', '.join(neutral)}.  "
+            about += f"{', '.join(self.learnt)}: {self.layout.vector}, of any of these dtypes; "
+            about += f"None means {', '.join(neutral)}.  "
         about += "".join(f"{p}: a real number, used as given.  " for p in self.parameters)
         about += "out: an array for y, which may be exactly x.  Returns y with the shape and dtype "
         about += "of x, and the cache."
         targets = f"{tuple_of(self.kept)} = " if self.kept else ""
         return {
             "about": paragraph(about),
+            "errors": paragraph(self.layout.errors),
             "setup": indented(setup),
             "core_call": call(f"{targets}_forward", [*given, "layout", "y"], 8),
-            "cache": ", ".join(["x", *learnt, *self.kept, *parameters, "layout.axis"]),
+            "cache": ", ".join(["x", *learnt, *self.kept, *parameters, self.layout.cached]),
         }
 
     def _gradients(self) -> dict[str, str]:
@@ -236,7 +218,9 @@ class _Module:
         about += "dy, or a tuple with an array or None for each result.  Returns dx with the shape "
         about += "of x"
         if names:
-            about += f" and {', '.join(names)}: (C,), also where the parameter was None"
+            about += (
+                f" and {', '.join(names)}: {self.layout.vector}, also where the parameter was None"
+            )
         about += "; all have the dtype of x."
         return {
             "about": paragraph(about),
@@ -254,7 +238,9 @@ class _Module:
 
     def _tangents(self) -> dict[str, str]:
         names = [f"{p}_dot" for p in self.learnt]
-        setup = [f'wide_{name} = _per_channel("{name}", {name}, layout, 0)' for name in names]
+        setup = [
+            f'wide_{name} = {self.layout.values}("{name}", {name}, layout, 0)' for name in names
+        ]
         given = []
         for var in self.kernels.jvp.program.given:
             name = code_name(var)
@@ -263,7 +249,7 @@ class _Module:
             else:
                 given.append(name if var.role == "tangent" else f"cache.{name}")
         about = "x_dot: the shape of x"
-        about += f"; {', '.join(names)}: (C,)" if names else ""
+        about += f"; {', '.join(names)}: {self.layout.vector}" if names else ""
         about += "; any float dtype, and None means zero.  Returns y_dot with the shape and dtype "
         about += "of x."
         return {
@@ -280,7 +266,7 @@ class _Module:
         columns = [
             f"{code_name(v)} = cache.{code_name(v)}"
             if v in self.layer.parameters
-            else f"{code_name(v)} = column(cache.{code_name(v)})"
+            else f"{code_name(v)} = {self.layout.own}(cache.{code_name(v)})"
             for v in given
         ]
         return {"columns": indented(columns, 8), "column_names": ", ".join(names)}

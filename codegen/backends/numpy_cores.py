@@ -31,7 +31,7 @@ def core(kernel: Kernel, data: Var, outputs: Sequence[str], about: str) -> str:
     readings = sum(not isinstance(step, GroupPass) for step in kernel.passes)
     lines = [signature(f"_{kernel.name}", parameters, "tuple[Array, ...]")]
     lines.append(f'    """{about}, in {READINGS[readings]} of the data."""')
-    lines += _size(kernel)
+    lines += size_of(kernel)
     for step in kernel.passes:
         lines += _pass(step, frozenset(data.axes))
     return "\n".join([*lines, f"    return {tuple_of(results)}"])
@@ -70,33 +70,38 @@ def _code(expr: Expr, blocks: Sequence[Var] = ()) -> str:
     return code(expr, lambda node: name_of(node) + ("_block" if node in blocks else ""))
 
 
-def staged_core(kernel: Kernel, data: Var) -> str:
-    """The chain rule on whole arrays, one line for each adjoint."""
-    given = [code_name(var) for var in kernel.program.given]
-    parameters = [*(f"{name}: Any" for name in given), "layout: _Layout"]
-    lines = [signature(f"_{kernel.name}", parameters, "tuple[Array, ...]")]
-    lines.append('    """The chain rule, backwards through the definitions, on whole arrays."""')
-    lines += _size(kernel)
-    full = frozenset(data.axes)
-    whole = [code_name(v) for v in kernel.program.given if free_axes(v) == full]
-    lines.append(f"    {', '.join(whole)} = {', '.join(f'_wide({w})' for w in whole)}")
+def batch_namer(_: Var) -> Name:
+    """Names and sums on whole arrays, for the textbook form."""
 
     def name(node: Expr) -> str:
         if isinstance(node, SumOver):
             return f"layout.total({code(node.body, name)})"
         return name_of(node)
 
+    return name
+
+
+def staged_core(kernel: Kernel, data: Var, name: Name) -> str:
+    """The chain rule on whole arrays, one line for each adjoint."""
+    given = [code_name(var) for var in kernel.program.given]
+    parameters = [*(f"{name}: Any" for name in given), "layout: _Layout"]
+    lines = [signature(f"_{kernel.name}", parameters, "tuple[Array, ...]")]
+    lines.append('    """The chain rule, backwards through the definitions, on whole arrays."""')
+    lines += size_of(kernel)
+    full = frozenset(data.axes)
+    whole = [code_name(v) for v in kernel.program.given if free_axes(v) == full]
+    lines.append(f"    {', '.join(whole)} = {', '.join(f'_wide({w})' for w in whole)}")
     lines += assignments(kernel.program.assigns, name)
     results = [code_name(var) for var in kernel.program.results]
     return "\n".join([*lines, f"    return {tuple_of(results)}"])
 
 
-def jacobian_core(kernel: Kernel) -> str:
-    """u·R of one channel: rows are the output's elements, columns the data's."""
+def jacobian_core(kernel: Kernel, about: str) -> str:
+    """u·R of one group: rows are the output's elements, columns the data's."""
     row, column = kernel.program.results[1].axes[:2]
     parameters = [*(f"{code_name(var)}: Any" for var in kernel.program.given), "m: int"]
     lines = [signature(f"_{kernel.name}", parameters, "Array")]
-    lines.append('    """uR of one channel, from its own column of x and its own values."""')
+    lines.append(f'    """{about}"""')
 
     def in_matrix(node: Expr) -> str:
         if isinstance(node, Delta):
@@ -124,7 +129,7 @@ def name_of(node: Expr) -> str:
     return code_name(node)
 
 
-def _size(kernel: Kernel) -> list[str]:
+def size_of(kernel: Kernel) -> list[str]:
     """m, if the kernel's formulas speak of it."""
     symbols = {s for a in kernel.program.assigns for s in a.expr.atoms(Symbol)}
     sizes = [s for s in symbols if not isinstance(s, Var | Axis)]

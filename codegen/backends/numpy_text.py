@@ -5,9 +5,9 @@ Braces are filled by :mod:`codegen.backends.numpy_backend`; nothing here compute
 
 from __future__ import annotations
 
-MODULE = '''"""{title} in NumPy: forward, backward, jvp, and two textbook forms of backward.
+MODULE = '''{summary}
 
-By definition ({source}), for each channel,
+By definition ({source}), for each {each},
 
 {definitions}
 
@@ -15,11 +15,7 @@ and, for a loss l with dl/dy given,
 
 {closed}
 
-x is (m, C) or (N, C, *spatial), or channels last with axis=-1; it is reduced over every axis but
-the channels', and m counts the elements of a channel.  float16, bfloat16, float32 and float64 are
-computed in float64 and rounded once; results have the dtype of x.  Strides, byte order and
-read-only inputs are all fine, and inputs are never written to.  NaN and Inf stay in their channel,
-and no NumPy warning escapes.
+{layout_about}
 
 This module needs NumPy only and may be copied into another project.
 """
@@ -39,7 +35,7 @@ import numpy.typing as npt
 
 CACHE = '''
 class Cache(NamedTuple):
-    """What forward saves for the others: x itself, not a copy, and float64 values for each channel.
+    """What forward saves for the others: x itself, not a copy, and float64 values for each {each}.
 
 {kept}
 
@@ -52,14 +48,14 @@ class Cache(NamedTuple):
 def _checked(cache: Cache) -> _Layout:
     if not isinstance(cache, Cache):
         raise TypeError(f"cache is a {{type(cache).__name__}}; what forward returned is needed")
-    return _layout(cache.x, cache.axis)
+    return _layout(cache.x, cache.{option})
 '''
 
 FORWARD = '''
 def forward(
     x: npt.ArrayLike,
 {learnt_defaults}    *,
-{parameter_defaults}    axis: int = 1,
+{parameter_defaults}    {option}: {default},
     out: Array | tuple[Array] | None = None,
 ) -> tuple[Array, Cache]:
     """y and the cache that the other functions take, by the definitions.
@@ -68,12 +64,10 @@ def forward(
 
 {about}
 
-    Raises TypeError for any other dtype and for what is not a number or an array where one is
-    needed; ValueError for a shape or an axis that does not fit, and for an out that overlaps an
-    input in part.
+{errors}
     """
     x = _array("x", x)
-    layout = _layout(x, axis)
+    layout = _layout(x, {option})
 {setup}
     inputs = [a for a in {inputs} if isinstance(a, np.ndarray)]
     (y,) = _results(out, {{"y": x.shape}}, x.dtype, replaces=x, apart=inputs)
@@ -98,7 +92,7 @@ def backward(
     """
     layout = _checked(cache)
     dy = _like("dy", dy, cache.x)
-    one = (layout.channels,)
+    one = {one}
     shapes = {{"dx": layout.shape{gradient_shapes}}}
     {gradients} = _results(out, shapes, cache.x.dtype, replaces=dy, apart=[cache.x])
     with np.errstate(all="ignore"):
@@ -118,7 +112,7 @@ def backward_staged(dy: npt.ArrayLike, cache: Cache) -> tuple[{gradient_types}]:
     """
     layout = _checked(cache)
     dy = _like("dy", dy, cache.x)
-    one, dtype = (layout.channels,), cache.x.dtype
+    one, dtype = {one}, cache.x.dtype
     with np.errstate(all="ignore"):
 {staged_call}
         return {staged_results}
@@ -146,7 +140,7 @@ def jvp(
     return y_dot
 '''
 
-JACOBIAN = '''
+BATCH_JACOBIAN = '''
 def jacobian(cache: Cache, channel: int = 0) -> Array:
     """The dense Jacobian uR of one channel, (m, m): dx = dy @ uR for that channel's m elements.
 
@@ -166,6 +160,33 @@ def jacobian(cache: Cache, channel: int = 0) -> Array:
         def column(values: Array) -> Array:
             moved = np.moveaxis(values, layout.axis, 0)[channel].reshape(-1)
             return _wide(moved) if values.shape == layout.shape else moved[0]
+
+{columns}
+        return _jacobian({column_names}, m).astype(cache.x.dtype)
+'''
+
+ROW_JACOBIAN = '''
+def jacobian(cache: Cache, row: int = 0) -> Array:
+    """The dense Jacobian uR of one row, (m, m): dx = dy @ uR for that row's m elements.
+
+{u_and_r}
+
+    Rows count in C order over the axes that are not reduced, and elements over those that are.  The
+    result has the dtype of x and takes m*m numbers: for teaching and as a reference.
+
+    Raises TypeError for what is not a cache, ValueError for a row that is out of range.
+    """
+    layout = _checked(cache)
+    rows = int(np.prod(layout.rows, dtype=np.int64))
+    if not -rows <= row < rows:
+        raise ValueError(f"row {{row}} is out of range for {{rows}} rows")
+    at = np.unravel_index(row % rows, layout.rows)
+    m = layout.m
+    with np.errstate(all="ignore"):
+
+        def own(values: Array) -> Array:
+            there = (k if n > 1 else 0 for k, n in zip(at, values.shape, strict=False))
+            return _wide(values[tuple(there)].reshape(-1))
 
 {columns}
         return _jacobian({column_names}, m).astype(cache.x.dtype)

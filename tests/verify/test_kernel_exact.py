@@ -17,9 +17,10 @@ from derive.derivation import derive
 from derive.errors import InputError
 from derive.layers import LAYERS
 from tests.altered import BATCH_NORMS
+from verify.arrangements import arrangements
 from verify.exact import Outcome, confirmed
 from verify.fields import FIELDS, PRIME_FIELD, RATIONALS, Field, NotASquare
-from verify.kernel_exact import BLOCK, Number, arrangements, check, prepare
+from verify.kernel_exact import BLOCK, Number, check, prepare
 from verify.loading import load
 from verify.references import REFERENCES, Reference, batch_norm
 
@@ -74,10 +75,10 @@ def test_every_arrangement_is_read_in_blocks(m: int) -> None:
     (_, sample) = prepare(LAYER, REFERENCE, sizes=[m])
     module = load(SOURCE, "blocks")
     vars(module)["_BLOCK"] = BLOCK
-    seen = [(case.given["x"].ndim, case.axis) for case in sample.cases]
+    seen = [(case.given["x"].ndim, case.where.option) for case in sample.cases]
     assert seen == [(2, 1), (3, 1), (3, -1), (2, 0)]
     for case in sample.cases:
-        layout = module._layout(case.given["x"], case.axis)
+        layout = module._layout(case.given["x"], case.where.option)
         assert layout.m == m
         assert len(list(layout.blocks())) > 1 or m == 2
     assert arrangements(12)[1].rows == (6, 2)
