@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from sympy import Add, Expr, Integer, Mul, Pow, Rational, Symbol, sympify
@@ -123,7 +124,7 @@ class SumOver(Expr):
         body = sympify(body, strict=True)
         if len(set(axes)) < len(axes):
             raise ValueError(f"a sum binds each index once, not {', '.join(a.name for a in axes)}")
-        if not axes or body.is_zero:
+        if not axes or body == 0:  # is_zero would set off all of SymPy's deductions
             return body
         return Expr.__new__(cls, body, *sorted(axes, key=lambda axis: axis.name))
 
@@ -173,6 +174,7 @@ def mean(body: Expr, *axes: Axis) -> Expr:
     return mul(SumOver(body, *axes), *(Pow(axis.size, -1) for axis in axes))
 
 
+@cache
 def free_axes(expr: Expr) -> frozenset[Axis]:
     """The axes that an expression still varies over, i.e. that no sum in it binds."""
     if isinstance(expr, Var):

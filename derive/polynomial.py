@@ -48,13 +48,20 @@ def plus(*polys: Poly) -> Poly:
     return total
 
 
+@cache
+def _product(p: Coefficient, q: Coefficient) -> Coefficient:
+    """Remembered: few coefficients occur, and each product is cancelled by a gcd."""
+    return p * q
+
+
 def times(left: Poly, right: Poly) -> Poly:
     """The product."""
     total: Poly = {}
     for a, p in left.items():
         for b, q in right.items():
             powers = join(a, b)
-            value = p * q + total[powers] if powers in total else p * q
+            product = _product(p, q)
+            value = product + total[powers] if powers in total else product
             if value:
                 total[powers] = value
             else:
