@@ -10,6 +10,7 @@ from derive.expr import SumOver, Var
 
 CENTRE, REST = "centre", "centre_rest"
 CENTRED, SHIFTED = "x_centred", "x_shifted"
+PASS_LABELS = (CENTRE, REST, CENTRED, SHIFTED)  # of what passes make; no layer may use them
 
 # Names that engineers use where the definition's own name is a mathematician's.
 CODE_NAMES = {

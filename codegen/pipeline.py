@@ -17,11 +17,12 @@ from sympy import Expr
 
 from codegen.ir import Pass, Program
 from codegen.lower import lower, u_and_r
-from codegen.names import CENTRE, REST
+from codegen.names import CENTRE, PASS_LABELS, REST
 from codegen.passes import PASSES, ProgramPass, centre_data, mean_of_data, name_roots
 from codegen.schedule import schedule
 from derive.chart import NotNormalError
 from derive.derivation import Derivation
+from derive.errors import InputError
 from derive.expr import Definition, Var, add, free_axes, mul, substitute, variables
 from derive.layer import Layer
 from derive.normal_form import NormalForm
@@ -58,6 +59,9 @@ class Kernels:
 
 def build(derivation: Derivation) -> Kernels:
     """Lower, rewrite, prove and schedule every kernel of a layer."""
+    if derivation.unproved:
+        raise InputError(f"{derivation.unproved}; kernels are made of what is proved")
+    _check_labels(derivation.layer)
     programs = lower(derivation)
     proofs = 0
 
@@ -77,6 +81,14 @@ def build(derivation: Derivation) -> Kernels:
         jacobian=kernel("jacobian", TEXTBOOK),
         proofs=proofs,
     )
+
+
+def _check_labels(layer: Layer) -> None:
+    for var in (*layer.inputs, *layer.parameters, *(d.var for d in layer)):
+        if var.label in PASS_LABELS:
+            raise InputError(
+                f"{layer.name}: kernels have a {var.label} of their own; call it otherwise"
+            )
 
 
 def transform(

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 def command(subject: str, wrt: str, form: str, notation: str, steps: bool, output: str) -> None:
     """Print the derivation of a layer's gradients, or a study.
 
-    Each step stands with its reason and is proved, for every size, before it is printed.
+    Each step stands with its reason and is proved, for every size, before it is printed.  FILE
+    defines a layer of your own, as those in examples/ do.
     """
     import json
 
@@ -74,11 +75,11 @@ Shown = tuple[tuple["Block", ...], dict[str, Any]]  # a document, and what it is
 
 
 def _derived(layer: Layer, wrt: str, form: Any, steps: bool, notation: Notation) -> Shown:
-    from derive.derivation import derive
+    from derive.derivation import derive_or_stage
     from derive.render.document import document
 
     wanted = _wanted(layer, wrt)
-    derivation = derive(layer)
+    derivation = derive_or_stage(layer)
     blocks = document(derivation, wrt=wanted, form=form, steps=steps, notation=notation)
     about = {"layer": layer.name, "title": layer.title, "source": layer.source}
     return blocks, {**about, "certified_steps": sum(1 for _ in derivation.steps())}

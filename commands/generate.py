@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from commands.help import Command
-from commands.options import complete_layer, generated_folder, layer_named
+from commands.options import complete_layer, generated_folder, is_file, layer_named
+
+if TYPE_CHECKING:
+    from derive.layer import Layer
 
 
 @click.command(cls=Command)
-@click.argument("layers", nargs=-1, metavar="[LAYER]...", shell_complete=complete_layer)
+@click.argument("layers", nargs=-1, metavar="[LAYER|FILE]...", shell_complete=complete_layer)
 @click.option("--backend", default="numpy", show_default=True, type=click.Choice(["numpy"]))
 @click.option(
     "--out",
@@ -24,23 +28,41 @@ from commands.options import complete_layer, generated_folder, layer_named
 def command(layers: Sequence[str], backend: str, out: Path | None, check: bool) -> int:
     """Generate kernels from the derivations.
 
-    Files that are up to date are left alone, and the others replaced in one step each.
+    Files that are up to date are left alone, and the others replaced in one step each.  FILE
+    defines a layer of your own, and goes with --out.
     """
     from codegen import emit
 
-    chosen = [layer_named(name) for name in layers] or list(emit.KERNEL_LAYERS.values())
+    files = [name for name in layers if is_file(name)]
+    if files and out is None:
+        raise click.UsageError(f"{files[0]} needs --out FOLDER: generated/ is the project's own")
+    chosen = _named(layers) if layers else emit.KERNEL_LAYERS
     folder = generated_folder() if out is None else out
-    files = emit.render_all({layer.name: layer for layer in chosen}, (backend,))
+    origins = {layer_named(name).name: Path(name).name for name in files}
+    texts = emit.render_all(chosen, (backend,), origins)
     if check:
-        drifts = emit.check(folder, files, partial=bool(layers))
+        drifts = emit.check(folder, texts, partial=bool(layers))
         for drift in drifts:
             print(f"{drift.path}: {emit.EXPLAINED[drift.kind]}\n{drift.diff}", end="")
         if drifts:
             return 1
-        print(f"{len(files)} files are what would be generated")
+        print(f"{len(texts)} files are what would be generated")
         return 0
-    changed = emit.write(folder, files)
-    for name in files:
+    changed = emit.write(folder, texts)
+    for name in texts:
         state = "written" if folder / name in changed else "up to date"
         print(f"{folder / name}: {state}")
     return 0
+
+
+def _named(names: Sequence[str]) -> dict[str, Layer]:
+    """The layers by their own names, which are those of the modules."""
+    from derive.errors import InputError
+
+    chosen: dict[str, Layer] = {}
+    for name in dict.fromkeys(names):
+        layer = layer_named(name)
+        if layer.name in chosen:
+            raise InputError(f"{name}: another layer is called {layer.name} too; rename one")
+        chosen[layer.name] = layer
+    return chosen

@@ -25,12 +25,37 @@ def study_names() -> list[str]:
     return list(STUDIES)
 
 
+def is_file(name: str) -> bool:
+    """Whether a layer's name stands for a file: it ends in .layer, has a separator or exists."""
+    from derive.layers import LAYERS
+    from derive.studies import STUDIES
+
+    if name in LAYERS or name in STUDIES:
+        return False
+    path = Path(name)
+    return path.suffix == ".layer" or name != path.name or path.is_file()
+
+
+def is_own(layer: Layer) -> bool:
+    """Whether a layer is a user's, whatever it is called, and not one that ships."""
+    from derive.layers import LAYERS
+
+    return LAYERS.get(layer.name) is not layer
+
+
 def layer_named(name: str) -> Layer:
-    """The layer of that name.  Raises InputError, with the nearest name, if there is none."""
+    """The layer of that name, or in that file.
+
+    Raises InputError, with the nearest name or the place in the file, if there is none.
+    """
     from derive.layers import LAYERS
 
     if name in LAYERS:
         return LAYERS[name]
+    if is_file(name):
+        from derive.grammar import load
+
+        return load(name)
     raise _unknown(name, layers=list(LAYERS))
 
 
@@ -41,8 +66,8 @@ def layer_or_study_named(name: str) -> Layer | Study:
 
     if name in STUDIES:
         return STUDIES[name]
-    if name in LAYERS:
-        return LAYERS[name]
+    if name in LAYERS or is_file(name):
+        return layer_named(name)
     raise _unknown(name, layers=list(LAYERS), studies=list(STUDIES))
 
 
@@ -81,10 +106,12 @@ def generated_folder() -> Path:
     return Path(generated.__path__[0])
 
 
-layer_argument = click.argument("layer", default="batch_norm", shell_complete=complete_layer)
+layer_argument = click.argument(
+    "layer", metavar="[LAYER|FILE]", default="batch_norm", shell_complete=complete_layer
+)
 layer_or_study_argument = click.argument(
     "subject",
-    metavar="[LAYER|STUDY]",
+    metavar="[LAYER|STUDY|FILE]",
     default="batch_norm",
     shell_complete=complete_layer_or_study,
 )

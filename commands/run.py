@@ -10,6 +10,7 @@ from commands.help import Command
 from commands.options import (
     data_option,
     generated_folder,
+    is_own,
     layer_argument,
     layer_named,
     notation_option,
@@ -28,23 +29,25 @@ def command(layer: str, data: Path | None, seed: int, notation: str) -> int:
 
     Prints the closed forms with u and R, and a table of what is proved, exact and checked.
     Without --data the kernel is also tried on the wine data set that comes with the project.
+    The kernel of a FILE is generated in memory; `generate FILE --out FOLDER` writes it.
     """
     from codegen.emit import KERNEL_LAYERS, render_all, write
     from commands.console import Progress, show
-    from derive.derivation import derive
+    from derive.derivation import derive_or_stage
     from derive.render.document import document
     from derive.render.notation_file import notation as notation_named
     from verify.data import load
 
     chosen = layer_named(layer)
     symbols = notation_named(notation, chosen)
-    matrix = load(data, seed=seed)
+    own = is_own(chosen)
+    matrix = None if own and data is None else load(data, seed=seed)
     progress = Progress()
-    progress(f"deriving {layer}")
-    derivation = derive(chosen)
+    progress(f"deriving {chosen.name}")
+    derivation = derive_or_stage(chosen)
     progress.done()
     show(document(derivation, form="summary", notation=symbols))
-    if chosen.name in KERNEL_LAYERS:
+    if chosen.name in KERNEL_LAYERS and not own:
         progress("generating kernels")
         folder = generated_folder()
         files = render_all(KERNEL_LAYERS, ("numpy",))

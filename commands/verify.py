@@ -11,6 +11,7 @@ from commands.help import Command
 from commands.options import (
     data_option,
     generated_folder,
+    is_own,
     layer_or_study_argument,
     layer_or_study_named,
     seed_option,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from derive.study import Study
     from verify.data import Matrix
     from verify.report import Result
+    from verify.verification import Subject
 
 
 @click.command(cls=Command)
@@ -41,7 +43,7 @@ def command(
 
     With --mutants it is the checks that are tried instead, on hundreds of damaged kernels.
     """
-    from derive.derivation import derive
+    from derive.derivation import derive_or_stage
     from derive.study import Study
     from verify.data import load
 
@@ -55,9 +57,11 @@ def command(
     if mutants:
         if data is not None or quick:
             raise click.UsageError("--mutants goes with neither --data nor --quick")
+        if is_own(chosen):
+            raise click.UsageError("--mutants goes with a layer that ships, not with a file")
         return _score_and_show(chosen, seed, as_json)
     matrix = None if data is None else load(data, seed=seed)
-    return verify_and_show(derive(chosen), matrix, seed, quick, as_json)
+    return verify_and_show(derive_or_stage(chosen), matrix, seed, quick, as_json)
 
 
 def verify_and_show(
@@ -72,12 +76,30 @@ def verify_and_show(
     from verify.verification import Subject, generated_source, verify
 
     progress = Progress()
-    subject = Subject(derivation, generated_source(generated_folder(), derivation.layer.name))
+    if is_own(derivation.layer):
+        progress("generating the kernel")
+        subject = _own_subject(derivation)
+    else:
+        subject = Subject(derivation, generated_source(generated_folder(), derivation.layer.name))
     try:
         results = verify(subject, seed=seed, quick=quick, data=matrix, progress=progress)
     finally:
         progress.done()
     return _show(derivation.layer, results, seed, as_json)
+
+
+def _own_subject(derivation: Derivation) -> Subject:
+    """A user's layer with its kernel, generated in memory, or why it has none."""
+    from codegen.backends import BACKENDS
+    from codegen.pipeline import build
+    from derive.errors import InputError
+    from verify.verification import Subject
+
+    try:
+        source = BACKENDS["numpy"].render(build(derivation))
+    except InputError as error:
+        return Subject(derivation, None, own=True, no_kernel=str(error))
+    return Subject(derivation, source, own=True)
 
 
 def _verify_study_and_show(study: Study, seed: int, as_json: bool) -> int:
@@ -96,12 +118,16 @@ def _verify_study_and_show(study: Study, seed: int, as_json: bool) -> int:
 
 def _show(subject: Layer | Study, results: list[Result], seed: int, as_json: bool) -> int:
     from commands import results as printed
+    from commands.console import say
+    from derive.study import Study
     from verify.report import failures
 
     if as_json:
         _echo_json(subject, seed, results=printed.results_object(results))
     else:
         printed.show_results(results)
+        if not isinstance(subject, Study) and is_own(subject):
+            say("exact: against the definitions themselves, run on dual numbers.")
     return 1 if failures(results) else 0
 
 

@@ -8,6 +8,9 @@
 4. read the Jacobian off the jvp, as u·R, with what is worth knowing about R
    (:mod:`derive.jacobian`).
 
+Where the definitions are outside what the engine proves, ``derive_or_stage`` leaves it at step 2:
+the chain rule's own formulas, which :mod:`verify` can compare exactly at sampled sizes.
+
 Every step is certified when it is made: a step whose two sides differ in normal form cannot be
 constructed.  The steps are the result; every printed form renders this one trace.
 """
@@ -15,13 +18,13 @@ constructed.  The steps are the result; every printed form renders this one trac
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from derive.chart import Chart, NotNormalError
 from derive.closed_form import closed_form
 from derive.coordinates import chart_of
-from derive.differentiate import jvp, vjp
-from derive.expr import Definition, SumOver, add, adjoint, mul, tangent
+from derive.differentiate import Derivative, jvp, vjp
+from derive.expr import Definition, SumOver, add, adjoint, mul, substitute, tangent
 from derive.jacobian import Jacobian, jacobian_of, result_of
 from derive.layer import Layer
 from derive.normal_form import NormalForm
@@ -31,7 +34,11 @@ from derive.trace import Fact, Reason, Result, Step, certify
 
 @dataclass(frozen=True)
 class Derivation:
-    """Everything that follows from a layer's definitions."""
+    """Everything that follows from a layer's definitions.
+
+    ``unproved`` says what could not be proved, and then there are staged forms only; else it is
+    empty.
+    """
 
     layer: Layer
     chart: Chart
@@ -40,6 +47,7 @@ class Derivation:
     tangent: Result
     jacobian: Jacobian | None
     facts: tuple[Fact, ...]
+    unproved: str = ""
 
     def __getitem__(self, label: str) -> Result:
         """The result for an adjoint by its label, such as ``dx``."""
@@ -84,6 +92,32 @@ def derive(layer: Layer) -> Derivation:
         ) from error
 
 
+def derive_or_stage(layer: Layer) -> Derivation:
+    """Like ``derive``, but with staged forms only, and no proofs, where those are out of reach."""
+    try:
+        return derive(layer)
+    except NotNormalError as error:
+        pulled = vjp(layer.definitions, {layer.output: adjoint(layer.output)}, layer.inputs)
+        *before, pushed = jvp(layer.definitions, {var: tangent(var) for var in layer.inputs})
+        unfolded = pushed.expr
+        for derivative in reversed(before):  # in terms of the inputs' tangents
+            unfolded = substitute(unfolded, {derivative.var.label: derivative})
+        adjoints = tuple(_staged(derivative) for derivative in pulled)
+        forward = _staged(replace(pushed, expr=unfolded))
+        chart = Chart(layer.constants)
+        return Derivation(layer, chart, (), adjoints, forward, None, (), str(error))
+
+
+def _staged(derivative: Derivative) -> Result:
+    reason = _chain_rule(derivative)
+    return Result(derivative.var, derivative.var, derivative.expr, reason, (), ())
+
+
+def _chain_rule(derivative: Derivative) -> Reason:
+    through = tuple(term.through for term in derivative.terms)
+    return Reason("chain rule through " + ", ".join("{}" for _ in through), through)
+
+
 def _derived(layer: Layer) -> Derivation:
     chart = chart_of(layer)
     adjoints = _adjoints(layer, chart)
@@ -113,11 +147,9 @@ def _adjoints(layer: Layer, chart: Chart) -> tuple[Result, ...]:
     results = []
     cotangents = {layer.output: adjoint(layer.output)}
     for derivative in vjp(layer.definitions, cotangents, layer.inputs):
-        through = tuple(term.through for term in derivative.terms)
-        reason = Reason("chain rule through " + ", ".join("{}" for _ in through), through)
         used = {label: d for label, d in known.items() if label not in kept}
         context = Context(NormalForm(chart, used), used, NormalForm(chart, known))
-        result = result_of(derivative, derivative.var, reason, context)
+        result = result_of(derivative, derivative.var, _chain_rule(derivative), context)
         results.append(result)
         known[result.var.label] = result.definition
     return tuple(results)

@@ -10,6 +10,7 @@ two infinitesimals is meant would have to be guessed.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -91,6 +92,13 @@ class Dual:
         return False
 
 
+SLOPES: Mapping[str, Callable[[Arithmetic, Scalar], Scalar]] = {
+    "log": lambda numbers, a: numbers.number(1) / a,
+    "erf": lambda numbers, a: numbers.transcendental("gauss", a),
+    "gauss": lambda numbers, a: a * numbers.transcendental("gauss", a) * -2,
+}
+
+
 @dataclass(frozen=True)
 class Duals:
     """The arithmetic of dual numbers over ``base``, itself possibly a ``Duals``."""
@@ -128,6 +136,12 @@ class Duals:
         if not self._holds(a):
             return self.base.log(a)
         return Dual(self.base.log(a.re), a.du / a.re, self.level)
+
+    def transcendental(self, name: str, a: Scalar) -> Scalar:
+        if not self._holds(a):
+            return self.base.transcendental(name, a)
+        slope = SLOPES[name](self.base, a.re)
+        return Dual(self.base.transcendental(name, a.re), slope * a.du, self.level)
 
     def _holds(self, value: Scalar) -> bool:
         return isinstance(value, Dual) and value.level == self.level

@@ -16,7 +16,18 @@ from math import prod
 from sympy import Add, Expr, Function, Mul, Pow, Rational, Symbol, exp, log, tanh
 
 from derive.expr import Axis, Delta, SumOver, Var, free_axes, sorted_axes
-from derive.functions import Activation, ActivationSlope, Relu, Sigmoid, Step
+from derive.functions import (
+    Absolute,
+    Activation,
+    ActivationSlope,
+    Erf,
+    Gauss,
+    Maximum,
+    Relu,
+    Sigmoid,
+    Sign,
+    Step,
+)
 from verify.fields import Arithmetic, Index, Scalar, Values
 
 
@@ -25,9 +36,22 @@ def _tanh(numbers: Arithmetic, a: Scalar) -> Scalar:
     return (square - 1) / (square + 1)
 
 
-FUNCTIONS: Mapping[type[Function], Callable[[Arithmetic, Scalar], Scalar]] = {
+def _sign(numbers: Arithmetic, a: Scalar) -> Scalar:
+    return numbers.number(int(a > 0) - int(-a > 0))
+
+
+def _absolute(numbers: Arithmetic, a: Scalar) -> Scalar:
+    return a * _sign(numbers, a)  # whose slope at 0 is 0
+
+
+FUNCTIONS: Mapping[type[Function], Callable[..., Scalar]] = {
     exp: lambda numbers, a: numbers.exp(a),
     log: lambda numbers, a: numbers.log(a),
+    Erf: lambda numbers, a: numbers.transcendental("erf", a),
+    Gauss: lambda numbers, a: numbers.transcendental("gauss", a),
+    Sign: _sign,
+    Absolute: _absolute,
+    Maximum: lambda numbers, a, b: (a + b + _absolute(numbers, a - b)) / 2,
     tanh: _tanh,
     Sigmoid: lambda numbers, a: 1 / (numbers.exp(-a) + 1),
     Relu: lambda numbers, a: a if a > 0 else numbers.number(0),
@@ -99,7 +123,8 @@ class Evaluator:
                 for positions in product(*ranges)
             )
         if isinstance(expr, Function):
-            return FUNCTIONS[type(expr)](self._numbers, self.at(expr.args[0], index))
+            arguments = (self.at(argument, index) for argument in expr.args)
+            return FUNCTIONS[type(expr)](self._numbers, *arguments)
         base, exponent = self.at(expr.base, index), expr.exp
         if not isinstance(exponent, Rational) or exponent.q > 2:
             raise TypeError(f"the power {expr} has neither a whole nor a half-whole exponent")

@@ -287,7 +287,8 @@ def run(
 
 def draw(layer: Layer, reference: Reference, number_field: Field, m: int, rng: Random) -> Point:
     """A random point at which the reference can be evaluated; OutsideTheField if there is none."""
-    solve = reference.rational if number_field is RATIONALS else any_point
+    rational = number_field is RATIONALS
+    solve = reference.rational if rational else reference.modular or any_point
     if solve is None:
         raise NotASquare(f"{reference.name}: no rational points are known for this definition")
     sizes = _sizes(layer, m)

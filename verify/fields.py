@@ -13,13 +13,15 @@ and one that is wrong fails at a random point of a field of p elements with prob
   exp(a) exp(b).  Here it is exp(a) := 2^a (rationals) and 37^a (modulo p) at whole numbers a.
 - Its inverse is the logarithm: to the base 2, of whole powers of 2, and the discrete logarithm
   modulo p, which everything but 0 has.  Of it the derivations use only log' a = 1/a.
+- erf and its slope gauss are formal too: the derivations use only erf' = gauss and gauss' = -2a
+  gauss, so any functions do that differ from what else may stand in a formula.
 - The rationals are ordered, and the integers modulo p are not: a definition that asks whether a > 0
   raises :class:`NotOrdered` there, and is compared over the rationals alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -64,6 +66,16 @@ class Arithmetic(Protocol):
     def log(self, a: Scalar) -> Scalar:
         """The inverse of exp, or NotASquare."""
 
+    def transcendental(self, name: str, a: Scalar) -> Scalar:
+        """erf or gauss, possibly a formal one."""
+
+
+# erf is odd and gauss even, as derive.functions takes them to be.
+FORMAL: Mapping[str, Callable[[Scalar], Scalar]] = {
+    "erf": lambda a: a**5 + a * 7,
+    "gauss": lambda a: a**4 + 3,
+}
+
 
 class Field(Arithmetic, Protocol):
     """An exact field that points can be drawn from."""
@@ -105,6 +117,10 @@ class Rationals:
         if a > 0 and Fraction(2) ** power == a:
             return Fraction(power)
         raise NotASquare(f"{a} is not a whole power of 2")
+
+    def transcendental(self, name: str, a: Fraction) -> Fraction:
+        result: Fraction = FORMAL[name](a)
+        return result
 
 
 class Mod:
@@ -207,6 +223,10 @@ class PrimeField:
             raise NotASquare("0 has no logarithm")
         exponent = discrete_logarithm(a.value)
         return Mod(exponent if exponent <= P // 2 else exponent - (P - 1))  # as exp reads it
+
+    def transcendental(self, name: str, a: Mod) -> Mod:
+        result: Mod = FORMAL[name](a)
+        return result
 
 
 @cache

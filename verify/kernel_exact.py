@@ -32,69 +32,13 @@ from derive.expr import SumOver, Var, adjoint, tangent
 from derive.layer import Layer
 from verify.arrangements import Arrangement, Array, arrangements, row_arrangements
 from verify.exact import Counterexample, Outcome, Point, draw
-from verify.fields import FIELDS, Field, NotASquare, Scalar
+from verify.fields import FIELDS, OutsideTheField
+from verify.kernel_numbers import Number
 from verify.loading import load
 from verify.references import Reference, extents
 
 BLOCK = 5  # elements of a block: two rows or so, and often fewer in the last one
 MEAN, MEAN_REST = CODE_NAMES[CENTRE], CODE_NAMES[REST]
-
-
-def _binary(operation: Callable[[Scalar, Scalar], Scalar]) -> Callable[[Number, object], Number]:
-    def method(self: Number, other: object) -> Number:
-        if isinstance(other, Number):
-            return Number(operation(self.value, other.value), self.over)
-        if isinstance(other, int):
-            return Number(operation(self.value, other), self.over)
-        return NotImplemented
-
-    return method
-
-
-class Number:
-    """An element of an exact field as NumPy's object arrays handle it: + - * / ** and sqrt().
-
-    Whole numbers are constants.  A float is a TypeError: it would make floats of all that it meets.
-    """
-
-    __slots__ = ("over", "value")
-
-    def __init__(self, value: Scalar, over: Field) -> None:
-        self.value, self.over = value, over
-
-    __add__ = _binary(lambda a, b: a + b)
-    __sub__ = _binary(lambda a, b: a - b)
-    __mul__ = _binary(lambda a, b: a * b)
-    __truediv__ = _binary(lambda a, b: a / b)
-    __radd__ = _binary(lambda a, b: b + a)
-    __rsub__ = _binary(lambda a, b: b - a)
-    __rmul__ = _binary(lambda a, b: b * a)
-    __rtruediv__ = _binary(lambda a, b: b / a)
-
-    def __neg__(self) -> Number:
-        return Number(-self.value, self.over)
-
-    def __pow__(self, exponent: int) -> Number:
-        return Number(self.value**exponent, self.over)
-
-    def sqrt(self) -> Number:
-        """What np.sqrt asks of an object; NotASquare outside the field."""
-        return Number(self.over.sqrt(self.value), self.over)
-
-    def __gt__(self, other: Number | int) -> bool:
-        return bool(self.value > (other.value if isinstance(other, Number) else other))
-
-    def __ge__(self, other: Number | int) -> bool:
-        return self > other or self.value == (other.value if isinstance(other, Number) else other)
-
-    def tanh(self) -> Number:
-        """What np.tanh asks of an object, by the formal exponential."""
-        square = self.over.exp(self.value) ** 2
-        return Number((square - 1) / (square + 1), self.over)
-
-    def exp(self) -> Number:
-        """What np.exp asks of an object: the field's formal exponential."""
-        return Number(self.over.exp(self.value), self.over)
 
 
 # --- Points and what is true there ----------------------------------------------------------------
@@ -137,7 +81,7 @@ def prepare(
         rng = Random(f"kernel {layer.name} {over.name} {seed}")
         try:
             points = [draw(layer, reference, over, m, rng) for m in sizes]
-        except NotASquare as reason:
+        except OutsideTheField as reason:
             samples.append(Sample(over.name, (), str(reason)))
         else:
             cases = tuple(case for point in points for case in _cases(point, rng))
@@ -166,10 +110,16 @@ def _cases(point: Point, rng: Random) -> Iterator[Case]:
     """One case for each arrangement; arrays are read-only, as several kernels may see them."""
     layer, over = point.layer, point.over
     wrap = np.frompyfunc(lambda value: Number(value, over), 1, 1)
-    given = (*layer.inputs, adjoint(layer.output), *(tangent(var) for var in layer.inputs))
+    frozen = [var for var in layer.parameters if var.axes]
+    tangents = [tangent(var) for var in layer.inputs]
+    given = (*layer.inputs, *frozen, adjoint(layer.output), *tangents)
     x, table = layer.data, partial(_spread, point)
     tables = {code_name(var): wrap(table(var)) for var in given}
-    scalars = {code_name(var): Number(point.given[var.label][()], over) for var in layer.parameters}
+    scalars = {
+        code_name(var): Number(point.given[var.label][()], over)
+        for var in layer.parameters
+        if not var.axes
+    }
     due = {claim: table(var) for claim, var in _due(layer).items()}
     shape = tables[code_name(x)].shape
     reduced = x.axes.index(layer.reduced_axes[0])

@@ -43,6 +43,11 @@ class Reals:
     def log(self, a: Scalar) -> Scalar:
         return self.context.log(a)
 
+    def transcendental(self, name: str, a: Scalar) -> Scalar:
+        if name == "gauss":
+            return 2 * self.context.exp(-(a**2)) / self.context.sqrt(self.context.pi)
+        return getattr(self.context, name)(a)
+
 
 def high_precision_gradients(
     reference: Reference,

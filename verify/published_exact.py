@@ -197,6 +197,9 @@ class _Radicands:
     def log(self, a: Scalar) -> Scalar:
         return RATIONALS.log(a)
 
+    def transcendental(self, name: str, a: Scalar) -> Scalar:
+        return RATIONALS.transcendental(name, a)
+
 
 def _points(layer: Layer, reference: Reference, claim: Claim, m: int) -> Iterator[Point]:
     """Points with small whole numbers, in the order of their sum; ε makes the root rational."""

@@ -47,11 +47,13 @@ class Forward(Protocol):
 @dataclass(frozen=True)
 class Reference:
     """A forward definition.  ``rational`` turns drawn inputs into ones at which every root is
-    rational; None where no way is known, and then only the prime field is used."""
+    rational; None where no way is known, and then only the prime field is used.  ``modular`` is the
+    same for the prime field."""
 
     name: str
     forward: Forward
     rational: RationalPoint | None = None
+    modular: RationalPoint | None = None
 
 
 def batch_norm(numbers: Arithmetic, given: Values, node: Node) -> None:
@@ -222,22 +224,32 @@ def square_variances(forward: Forward, given: Values, rng: Random) -> Values:
 
 
 def shared_epsilon(forward: Forward, given: Values, rng: Random) -> Values:
-    """Choose the one epsilon that makes every v + eps a perfect square, for one or two groups.
+    """Choose the one epsilon that makes every v + eps a perfect square, for one or two groups."""
+    return shared_shift("eps", radicands(forward, {**given, "eps": {(): Fraction(0)}}), given, rng)
+
+
+def shared_shift(label: str, squares: list[Fraction], given: Values, rng: Random) -> Values:
+    """Choose the parameter e of that label that makes each of ``squares`` + e a perfect square.
 
     One group: eps := q^2 - v.  Two groups must have different v, or a formula that confuses them
     would pass; then q_a^2 - q_b^2 = v_a - v_b =: d is solved by q_a - q_b = t, q_a + q_b = d/t.
     """
-    seen = _Radicands()
-    forward(seen, {**given, "eps": {(): Fraction(0)}}, _untouched)
-    first, *others = seen.arguments
+    first, *others = squares
     t = RATIONALS.random(rng) / 2
     if not others:
-        return {**given, "eps": {(): t**2 - first}}
+        return {**given, label: {(): t**2 - first}}
     difference = first - others[0]
     if len(others) > 1 or difference in (0, t**2, -(t**2)):
-        raise NotASquare(f"no rational epsilon for the groups' values {seen.arguments}")
+        raise NotASquare(f"no rational {label} for the groups' values {squares}")
     q = (difference / t + t) / 2
-    return {**given, "eps": {(): q**2 - first}}
+    return {**given, label: {(): q**2 - first}}
+
+
+def radicands(forward: Forward, given: Values) -> list[Fraction]:
+    """What is under each root, where no root depends on another."""
+    seen = _Radicands()
+    forward(seen, given, _untouched)
+    return seen.arguments
 
 
 def scaled_groups(data: str, shared: int) -> RationalPoint:
@@ -315,6 +327,9 @@ class _Radicands:
 
     def log(self, a: Fraction) -> Fraction:
         return RATIONALS.log(a)
+
+    def transcendental(self, name: str, a: Fraction) -> Fraction:
+        return RATIONALS.transcendental(name, a)
 
     def sqrt(self, a: Fraction) -> Fraction:
         self.arguments.append(a)

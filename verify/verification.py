@@ -34,13 +34,22 @@ from derive.layers.rms_norm import RMS_NORM
 from derive.normal_form import NormalForm
 from derive.trace import CertificationError
 from derive.trace import Result as Derived
-from verify import accuracy, accuracy_block, contract, exact_block, exact_deployment, kernel_exact
+from verify import (
+    accuracy,
+    accuracy_block,
+    accuracy_own,
+    contract,
+    exact_block,
+    exact_deployment,
+    kernel_exact,
+)
 from verify.accuracy_cases import Batch, Case
 from verify.contract_block import BLOCK_CLAUSES
 from verify.data import Matrix
+from verify.definition import reference_of
 from verify.exact import Claim, Outcome, check
 from verify.loading import load
-from verify.references import REFERENCES
+from verify.references import REFERENCES, Reference
 from verify.report import Result
 
 Progress = Callable[[str], None]
@@ -52,10 +61,21 @@ ROW_LAYERS = (LAYER_NORM, RMS_NORM)
 
 @dataclass(frozen=True)
 class Subject:
-    """What is verified: a derivation, and the text of the module generated from it, if any."""
+    """What is verified: a derivation, and the text of the module generated from it, if any.
+
+    ``own``: a user's layer, for which nobody has written a reference apart; that is then made of
+    the definitions themselves (:mod:`verify.definition`).  ``no_kernel`` says why there is none.
+    """
 
     derivation: Derivation
     source: str | None
+    own: bool = False
+    no_kernel: str = ""
+
+    @property
+    def reference(self) -> Reference | None:
+        layer = self.derivation.layer
+        return reference_of(layer) if self.own else REFERENCES.get(layer.name)
 
     def module(self) -> ModuleType | None:
         return None if self.source is None else load(self.source, self.derivation.layer.name)
@@ -73,13 +93,19 @@ def verify(
     progress("proofs")
     results = proved(subject.derivation, lowered=subject.source is not None)
     progress("exact equalities of the formulas")
-    results += exact_formulas(subject.derivation, seed)
+    results += exact_formulas(subject.derivation, seed, subject.reference)
     progress("exact arithmetic of the kernel")
     results += exact_kernel(subject, seed)
     progress("accuracy in floating point")
     module = subject.module()
     if module is None:
-        return [*results, skipped("checked", "kernel", no_kernel(subject.derivation.layer))]
+        why = subject.no_kernel or no_kernel(subject.derivation.layer)
+        return [*results, skipped("checked", "kernel", why)]
+    if subject.own:
+        reference = reference_of(subject.derivation.layer)
+        results += accuracy_own.check(module, subject.derivation.layer, reference, seed)
+        why = "a matrix of data is checked with batch_norm"
+        return results if data is None else [*results, skipped("checked", data.name, why)]
     is_block = subject.derivation.layer == BLOCK
     if subject.derivation.layer in ROW_LAYERS:
         why = "its table and its contract are not written yet"
@@ -109,6 +135,8 @@ def no_kernel(layer: Layer) -> str:
 
 def proved(derivation: Derivation, *, lowered: bool) -> list[Result]:
     """Each certified step, proved again from its two sides; each fact; each lowering stage."""
+    if derivation.unproved:
+        return [skipped("proved", "gradients", derivation.unproved)]
     results = [_prove(name, pairs) for name, pairs in _proofs(derivation) if pairs]
     if lowered and derivation.layer == BLOCK:
         proofs = "kernel programs, both placements"
@@ -191,9 +219,11 @@ def claims(derivation: Derivation) -> list[Claim]:
     return made
 
 
-def exact_formulas(derivation: Derivation, seed: int) -> list[Result]:
-    """The formulas against the oracle, over both fields."""
-    reference = REFERENCES.get(derivation.layer.name)
+def exact_formulas(
+    derivation: Derivation, seed: int, reference: Reference | None = None
+) -> list[Result]:
+    """The formulas against the oracle, over both fields; by the written reference if none given."""
+    reference = reference or REFERENCES.get(derivation.layer.name)
     if reference is None:
         return [skipped("exact", "formulas", "no reference is written for this layer")]
     return from_outcomes(check(derivation.layer, claims(derivation), reference, seed=seed))
@@ -202,9 +232,10 @@ def exact_formulas(derivation: Derivation, seed: int) -> list[Result]:
 def exact_kernel(subject: Subject, seed: int) -> list[Result]:
     """The kernel's own arithmetic, run on exact numbers."""
     layer = subject.derivation.layer
-    reference = REFERENCES.get(layer.name)
+    reference = subject.reference
     if subject.source is None or reference is None:
-        why = f"no reference for {layer.name} yet" if subject.source else no_kernel(layer)
+        without = subject.no_kernel or no_kernel(layer)
+        why = f"no reference for {layer.name} yet" if subject.source else without
         return [skipped("exact", "kernel", why)]
     if layer == BLOCK:
         return from_outcomes(exact_block.check(subject.source, seed=seed), prefix="kernel ")

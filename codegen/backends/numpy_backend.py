@@ -16,6 +16,7 @@ from codegen.backends.numpy_block import block_text
 from codegen.backends.numpy_cores import jacobian_core, staged_core
 from codegen.backends.numpy_deployment import deployment_text
 from codegen.backends.numpy_layouts import ArrayLayout, layout_of
+from codegen.backends.numpy_limits import refuse
 from codegen.backends.numpy_text import (
     BACKWARD,
     CACHE,
@@ -58,6 +59,7 @@ class NumpyBackend:
     folder = "numpy_kernels"
 
     def render(self, kernels: Kernels) -> str:
+        refuse(kernels)
         return _Module(kernels, layout_of(kernels.derivation.layer)).text()
 
     def render_block(self, placements: Sequence[Placement]) -> str:
@@ -74,10 +76,13 @@ class _Module:
         self.kept = tuple(code_name(var) for var in kernels.kept)
         self.learnt = tuple(code_name(var) for var in self.layer.learnt)
         self.parameters = tuple(code_name(var) for var in self.layer.parameters)
+        self.frozen = tuple(var for var in self.layer.parameters if var.axes)
+        self.wide = (*self.layer.learnt, *self.frozen)
 
     def text(self) -> str:
         kernels, layout = self.kernels, self.layout
         derivation, x = kernels.derivation, self.layer.data
+        inputs = (*self.learnt, *(code_name(var) for var in self.frozen))
         fields = {
             "summary": paragraph(SUMMARY.format(self.layer.title), 0),
             "source": self.layer.source,
@@ -90,9 +95,10 @@ class _Module:
             **self.layout.fields(),
             "learnt_defaults": one_a_line(f"{p}: npt.ArrayLike | None = None" for p in self.learnt),
             "parameter_defaults": one_a_line(
-                f"{p}: float = {DEFAULTS.get(p, '0.0')}" for p in self.parameters
+                f"{p}: float = {DEFAULTS.get(p, '0.0')}" if not v.axes else f"{p}: npt.ArrayLike"
+                for p, v in zip(self.parameters, self.layer.parameters, strict=True)
             ),
-            "inputs": f"({', '.join(self.learnt)}{',' if len(self.learnt) == 1 else ''})",
+            "inputs": f"({', '.join(inputs)}{',' if len(inputs) == 1 else ''})",
         }
         top = {
             "definitions": self._formulas(self.layer.definitions, by=4),
@@ -158,8 +164,8 @@ class _Module:
         return 0 if var in Add.make_args(output) else 1
 
     def _cache_fields(self) -> str:
-        arrays = ("x", *self._cached(self.layer.learnt), *self.kept)
-        numbers = self._cached(self.layer.parameters)
+        arrays = ("x", *self._cached(self.wide), *self.kept)
+        numbers = self._cached(v for v in self.layer.parameters if not v.axes)
         lines = [*(f"{name}: Array" for name in arrays), *(f"{name}: float" for name in numbers)]
         return indented([*lines, f"{self.layout.option}: {self.layout.cached_type}"])
 
@@ -175,24 +181,32 @@ class _Module:
 
     def _forward_pieces(self) -> dict[str, str]:
         layer = self.layer
-        setup = [f'{p} = _real("{p}", {p})' for p in self.parameters]
+        scalars = [code_name(v) for v in layer.parameters if not v.axes]
+        setup = [f'{p} = _real("{p}", {p})' for p in scalars]
         setup += [
             f'wide_{code_name(v)} = {self.layout.values}("{code_name(v)}", {code_name(v)}, layout, '
             f"{self._neutral(v)})"
             for v in layer.learnt
         ]
+        setup += [
+            f'wide_{code_name(v)} = {self.layout.values}("{code_name(v)}", {code_name(v)}, layout)'
+            for v in self.frozen
+        ]
         given = [
-            f"wide_{code_name(v)}" if v in layer.learnt else code_name(v)
+            f"wide_{code_name(v)}" if v in self.wide else code_name(v)
             for v in self.kernels.forward.program.given
         ]
-        learnt = [f"wide_{p}" for p in self._cached(layer.learnt)]
-        parameters = self._cached(layer.parameters)
+        learnt = [f"wide_{p}" for p in self._cached(self.wide)]
+        parameters = self._cached(v for v in layer.parameters if not v.axes)
         neutral = [f"{code_name(v)} = {self._neutral(v)}" for v in layer.learnt]
         about = self.layout.x
         if neutral:
             about += f"{', '.join(self.learnt)}: {self.layout.vector}, of any of these dtypes; "
             about += f"None means {', '.join(neutral)}.  "
-        about += "".join(f"{p}: a real number, used as given.  " for p in self.parameters)
+        about += "".join(f"{p}: a real number, used as given.  " for p in scalars)
+        about += "".join(
+            f"{code_name(v)}: {self.layout.vector}, a constant.  " for v in self.frozen
+        )
         about += "out: an array for y, which may be exactly x.  Returns y with the shape and dtype "
         about += "of x, and the cache."
         targets = f"{tuple_of(self.kept)} = " if self.kept else ""
@@ -265,7 +279,7 @@ class _Module:
         names = [code_name(v) for v in given]
         columns = [
             f"{code_name(v)} = cache.{code_name(v)}"
-            if v in self.layer.parameters
+            if v in self.layer.parameters and not v.axes
             else f"{code_name(v)} = {self.layout.own}(cache.{code_name(v)})"
             for v in given
         ]

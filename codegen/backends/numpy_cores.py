@@ -17,6 +17,7 @@ from codegen.backends.python_lines import signature, statement, tuple_of
 from codegen.ir import Assign, GroupPass, MapPass, Pass, ReducePass
 from codegen.names import code_name
 from codegen.pipeline import Kernel
+from derive.errors import InputError
 from derive.expr import Axis, Delta, SumOver, Var, free_axes, mul, variables
 
 READINGS = ("no reading", "one reading", "two readings", "three readings", "four readings")
@@ -103,15 +104,25 @@ def jacobian_core(kernel: Kernel, about: str) -> str:
     lines = [signature(f"_{kernel.name}", parameters, "Array")]
     lines.append(f'    """{about}"""')
 
+    def in_column(node: Expr) -> str:
+        if not isinstance(node, SumOver):
+            return name_of(node)
+        if free_axes(node) & {row, column}:
+            raise InputError(f"there is no code yet for the sum {node} in a Jacobian")
+        return f"np.add.reduce({code(node.body, in_column)})"
+
     def in_matrix(node: Expr) -> str:
         if isinstance(node, Delta):
             return "np.eye(m, dtype=_WIDE)"
+        if isinstance(node, SumOver):
+            return in_column(node)
         way = {(True, False): "[:, None]", (False, True): "[None, :]"}
         return name_of(node) + way.get((row in free_axes(node), column in free_axes(node)), "")
 
+    lines += [f"    {size} = m" for size in _sizes(kernel) if size != "m"]
     for assign in kernel.program.assigns:
         square = {row, column} <= free_axes(assign.expr)
-        lines += assignments([assign], in_matrix if square else name_of)
+        lines += assignments([assign], in_matrix if square else in_column)
     product = code(mul(*kernel.program.results), in_matrix)
     return "\n".join([*lines, f"    jacobian: Array = {product}", "    return jacobian"])
 
@@ -130,7 +141,10 @@ def name_of(node: Expr) -> str:
 
 
 def size_of(kernel: Kernel) -> list[str]:
-    """m, if the kernel's formulas speak of it."""
+    """m, if the kernel's formulas speak of it, by the layer's name for it."""
+    return [f"    {size} = layout.m" for size in _sizes(kernel)]
+
+
+def _sizes(kernel: Kernel) -> list[str]:
     symbols = {s for a in kernel.program.assigns for s in a.expr.atoms(Symbol)}
-    sizes = [s for s in symbols if not isinstance(s, Var | Axis)]
-    return ["    m = layout.m"] if sizes else []
+    return sorted(s.name for s in symbols if not isinstance(s, Var | Axis))

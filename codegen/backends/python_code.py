@@ -8,16 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sympy import Add, Expr, Function, Integer, Mul, Pow, Symbol, exp, tanh
+from sympy import Add, Expr, Function, Integer, Mul, Pow, Symbol, exp, log, tanh
 
 from derive.expr import Axis, Delta, SumOver, Var, mul
-from derive.functions import Activation, ActivationSlope, Relu, Sigmoid, Step
+from derive.functions import (
+    Absolute,
+    Activation,
+    ActivationSlope,
+    Maximum,
+    Relu,
+    Sigmoid,
+    Sign,
+    Step,
+)
 
 Name = Callable[[Expr], str]
 
 FUNCTIONS: Mapping[type[Function], str] = {
     exp: "np.exp({})",
     tanh: "np.tanh({})",
+    log: "np.log({})",
+    Absolute: "np.abs({})",
+    Sign: "np.sign({})",
+    Maximum: "np.maximum({}, {})",
     Relu: "np.maximum({}, 0)",
     Step: "np.where({} > 0, 1, 0)",
     Activation: "g({})",
@@ -49,7 +62,7 @@ def _print(expr: Expr, name: Name) -> tuple[str, int]:
     if isinstance(expr, Sigmoid):
         return _print(expr.by_exp(), name)
     if type(expr) in FUNCTIONS:
-        return FUNCTIONS[type(expr)].format(code(expr.args[0], name)), ATOM
+        return FUNCTIONS[type(expr)].format(*(code(arg, name) for arg in expr.args)), ATOM
     raise TypeError(f"no code for {type(expr).__name__}: {expr}")
 
 

@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 from sympy import Add, Expr, Integer, Mul
 
 from derive.derivation import Derivation
+from derive.errors import InputError
 from derive.expr import (
     Axis,
     Definition,
@@ -110,6 +111,9 @@ class _Writer:
         yield Heading(self.layer.title, self.layer.source)
         yield Heading("Definitions")
         yield from self._definitions()
+        if self.derivation.unproved:
+            yield from self._unproved()
+            return
         if self.form in ("staged", "all"):
             yield from self._staged()
         if self.form == "summary":
@@ -151,6 +155,20 @@ class _Writer:
             yield self._equation(result.lhs, start, result.reason)
             if self.steps:
                 yield from self._chain(result.lhs, result.staging)
+
+    def _unproved(self) -> Iterator[Block]:
+        """The chain rule alone, and why there is no more."""
+        if self.form in ("closed", "jacobian"):
+            raise InputError(f"{self.derivation.unproved}; there is only --form staged")
+        yield from self._staged()
+        yield Heading("Not proved")
+        said = self.derivation.unproved.replace("{", "{{").replace("}", "}}")
+        yield Words(f"{said}.")
+        yield Words(
+            "What stands above is the chain rule, staged, without a closed form; `backnorm verify` "
+            "compares it exactly at sampled sizes.  To have it proved, keep to what has a normal "
+            "form: divide by, and take roots of, single quantities."
+        )
 
     def _closed(self) -> Iterator[Block]:
         if self.steps:

@@ -46,6 +46,9 @@ class Formal:
     def log(self, value: Fraction) -> Fraction:
         return 7 - value * value
 
+    def transcendental(self, name: str, value: Fraction) -> Fraction:
+        return {"log": value * 7 - 2, "erf": value * 5, "gauss": value * value + 1}[name]
+
 
 class Exact(ast.NodeTransformer):
     """Whole numbers as Fractions, so that 1 / 2 is exact as well."""

@@ -22,7 +22,7 @@ from verify.duals import Duals
 from verify.evaluate import FUNCTIONS
 from verify.exact import Claim, Outcome, check, confirmed
 from verify.fields import FIELDS, PRIME_FIELD, RATIONALS, Mod, NotOrdered
-from verify.kernel_exact import Number
+from verify.kernel_numbers import Number
 from verify.loading import load
 from verify.mutation import score
 from verify.references import REFERENCES, identity, relu, sigmoid, some_function, tanh

@@ -20,7 +20,8 @@ from tests.altered import BATCH_NORMS
 from verify.arrangements import arrangements
 from verify.exact import Outcome, confirmed
 from verify.fields import FIELDS, PRIME_FIELD, RATIONALS, Field, NotASquare
-from verify.kernel_exact import BLOCK, Number, check, prepare
+from verify.kernel_exact import BLOCK, check, prepare
+from verify.kernel_numbers import Number
 from verify.loading import load
 from verify.references import REFERENCES, Reference, batch_norm
 

@@ -1,0 +1,148 @@
+"""What a NumPy module cannot say: names that mean something else in it, and missing functions.
+
+The names that the module's fixed text uses are read from that text (:mod:`numpy_text`,
+:mod:`numpy_support`), so that there is no list to keep in step with it.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from keyword import iskeyword
+from pathlib import Path
+
+from sympy import Function, Pow, Symbol
+
+from codegen.backends.numpy_text import (
+    BACKWARD,
+    BATCH_JACOBIAN,
+    CACHE,
+    FORWARD,
+    JVP,
+    MODULE,
+    ROW_JACOBIAN,
+    STAGED,
+)
+from codegen.backends.python_code import FUNCTIONS
+from codegen.names import CODE_NAMES, PASS_LABELS, code_name
+from codegen.pipeline import Kernels
+from derive.errors import InputError
+from derive.expr import Axis, Var
+from derive.functions import FUNCTIONS as BY_NAME
+from derive.functions import Activation, Sigmoid
+from derive.layer import Layer
+
+TEMPLATES = (MODULE, CACHE, FORWARD, BACKWARD, STAGED, JVP, BATCH_JACOBIAN, ROW_JACOBIAN)
+SUPPORT = Path(__file__).with_name("numpy_support.py")
+IN_CORES = ("block", "m")  # what numpy_cores prints beside those
+
+
+def refuse(kernels: Kernels) -> None:
+    """Raise InputError for what the module of these kernels could not say."""
+    layer = kernels.derivation.layer
+    _refuse_operations(layer)
+    _refuse_names(kernels, layer)
+
+
+@cache
+def taken() -> frozenset[str]:
+    """Every name in the fixed text that a quantity's name would hide."""
+    tree = ast.parse(SUPPORT.read_text(encoding="utf-8"))
+    found = {*IN_CORES, *(CODE_NAMES.get(label, label) for label in PASS_LABELS)}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found.add(node.target.id)
+    for template in TEMPLATES:
+        filled = defaultdict(lambda: "_", summary='"""_')  # which opens the docstring
+        found |= set(_names(template.format_map(filled)))
+    return frozenset(found - {"x", "y"})
+
+
+def _names(text: str) -> Iterator[str]:
+    """The names in a Python text, but for attributes."""
+    before = ""
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.NAME and before != ".":
+            yield token.string
+        before = token.string
+
+
+def _refuse_names(kernels: Kernels, layer: Layer) -> None:
+    ends = (layer.data, layer.output)
+    own = [v for v in (*layer.inputs, *layer.parameters, *(d.var for d in layer)) if v not in ends]
+    named: dict[str, str] = {"x": "the data", "y": "the output"}
+    made = _made(kernels, {*own, *ends})
+    sizes = {axis.size.name: f"the size of {axis}" for axis in layer.data.axes}
+    for name, label in [*((code_name(v), v.label) for v in own), *sizes.items()]:
+        where = f"{layer.name}: {label}"
+        if not name.isidentifier() or iskeyword(name) or name.startswith("_"):
+            raise InputError(f"{where} is no name in Python; begin with a letter, then a-z, 0-9, _")
+        if name in named:
+            raise InputError(f"{where} would be called {name} in the module, as is {named[name]}")
+        if name in made or (name in taken() and (label, name) != (sizes.get("m"), "m")):
+            raise InputError(
+                f"{where} cannot be called {name} in a NumPy module, where {name} is "
+                "something else; call it otherwise"
+            )
+        named[name] = label
+
+
+def _made(kernels: Kernels, own: set[Var]) -> set[str]:
+    """The names that the module makes from those of the layer."""
+    every = (
+        kernels.forward,
+        kernels.backward,
+        kernels.backward_staged,
+        kernels.jvp,
+        kernels.jacobian,
+    )
+    programs = [kernel.program for kernel in every]
+    found = {f"_{kernel.name}" for kernel in every}
+    found |= {
+        code_name(var)
+        for program in programs
+        for var in (*program.given, *(a.target for a in program.assigns), *program.results)
+        if var not in own
+    }
+    for name in [code_name(var) for var in own]:
+        found |= {f"{name}_block", f"wide_{name}", f"d{name}", f"{name}_dot"}
+        found |= {f"wide_d{name}", f"wide_{name}_dot", f"d{name}_block", f"{name}_dot_block"}
+    return found
+
+
+def _refuse_operations(layer: Layer) -> None:
+    rows = layer.reduced_axes[0].size
+    for definition in layer:
+        where = f"{layer.name}: {definition.var.label}"
+        for function in sorted(definition.expr.atoms(Function), key=str):
+            if isinstance(function, Activation):
+                raise InputError(f"{where} has any function g; a kernel needs one by name, as tanh")
+            if type(function) not in FUNCTIONS and not isinstance(function, Sigmoid):
+                raise InputError(
+                    f"{where} has {type(function).__name__.lower()}, which NumPy has not; "
+                    f"it has {', '.join(sorted(_spelt()))}"
+                )
+        for power in sorted(definition.expr.atoms(Pow), key=str):
+            if not (power.exp.is_Rational and power.exp.q <= 2):
+                raise InputError(
+                    f"{where} has the power {power.exp}; a kernel takes whole powers and square "
+                    "roots"
+                )
+        for symbol in sorted(definition.expr.atoms(Symbol), key=str):
+            if not isinstance(symbol, Var | Axis) and symbol != rows:
+                raise InputError(
+                    f"{where} has the size {symbol}; a kernel knows {rows} only, that of "
+                    f"{layer.reduced_axes[0]}"
+                )
+
+
+def _spelt() -> Iterator[str]:
+    """The functions that there is code for, as layer files call them."""
+    printed = {*FUNCTIONS, Sigmoid}
+    yield from (name for name, function in BY_NAME.items() if function in printed)

@@ -1,0 +1,80 @@
+"""Exact numbers as NumPy's object arrays handle them, so that a kernel can compute on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from verify.fields import Field, Scalar
+
+
+def _binary(operation: Callable[[Scalar, Scalar], Scalar]) -> Callable[[Number, object], Number]:
+    def method(self: Number, other: object) -> Number:
+        if isinstance(other, Number):
+            return Number(operation(self.value, other.value), self.over)
+        if isinstance(other, int):
+            return Number(operation(self.value, other), self.over)
+        return NotImplemented
+
+    return method
+
+
+class Number:
+    """An element of an exact field as NumPy's object arrays handle it: + - * / ** and sqrt().
+
+    Whole numbers are constants.  A float is a TypeError: it would make floats of all that it meets.
+    """
+
+    __slots__ = ("over", "value")
+
+    def __init__(self, value: Scalar, over: Field) -> None:
+        self.value, self.over = value, over
+
+    __add__ = _binary(lambda a, b: a + b)
+    __sub__ = _binary(lambda a, b: a - b)
+    __mul__ = _binary(lambda a, b: a * b)
+    __truediv__ = _binary(lambda a, b: a / b)
+    __radd__ = _binary(lambda a, b: b + a)
+    __rsub__ = _binary(lambda a, b: b - a)
+    __rmul__ = _binary(lambda a, b: b * a)
+    __rtruediv__ = _binary(lambda a, b: b / a)
+
+    def __neg__(self) -> Number:
+        return Number(-self.value, self.over)
+
+    def __pow__(self, exponent: int) -> Number:
+        return Number(self.value**exponent, self.over)
+
+    def sqrt(self) -> Number:
+        """What np.sqrt asks of an object; NotASquare outside the field."""
+        return Number(self.over.sqrt(self.value), self.over)
+
+    def __gt__(self, other: Number | int) -> bool:
+        return bool(self.value > (other.value if isinstance(other, Number) else other))
+
+    def __lt__(self, other: Number | int) -> bool:
+        return -self > (-other)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.value == (other.value if isinstance(other, Number) else other))
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    def __abs__(self) -> Number:
+        return -self if self < 0 else self
+
+    def log(self) -> Number:
+        """What np.log asks of an object: the field's formal logarithm."""
+        return Number(self.over.log(self.value), self.over)
+
+    def __ge__(self, other: Number | int) -> bool:
+        return self > other or self.value == (other.value if isinstance(other, Number) else other)
+
+    def tanh(self) -> Number:
+        """What np.tanh asks of an object, by the formal exponential."""
+        square = self.over.exp(self.value) ** 2
+        return Number((square - 1) / (square + 1), self.over)
+
+    def exp(self) -> Number:
+        """What np.exp asks of an object: the field's formal exponential."""
+        return Number(self.over.exp(self.value), self.over)
