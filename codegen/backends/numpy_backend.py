@@ -59,8 +59,9 @@ class NumpyBackend:
     folder = "numpy_kernels"
 
     def render(self, kernels: Kernels) -> str:
+        layout = layout_of(kernels.derivation.layer)
         refuse(kernels)
-        return _Module(kernels, layout_of(kernels.derivation.layer)).text()
+        return _Module(kernels, layout).text()
 
     def render_block(self, placements: Sequence[Placement]) -> str:
         return block_text(placements)
