@@ -120,10 +120,15 @@ def jacobian_core(kernel: Kernel, about: str) -> str:
         return name_of(node) + way.get((row in free_axes(node), column in free_axes(node)), "")
 
     lines += [f"    {size} = m" for size in _sizes(kernel) if size != "m"]
+    u, matrix = kernel.program.results
+    factor: Expr = u
     for assign in kernel.program.assigns:
+        if assign.target == u and not variables(assign.expr):
+            factor = assign.expr  # a number: by itself it would be a float
+            continue
         square = {row, column} <= free_axes(assign.expr)
         lines += assignments([assign], in_matrix if square else in_column)
-    product = code(mul(*kernel.program.results), in_matrix)
+    product = code(mul(factor, matrix), in_matrix)
     return "\n".join([*lines, f"    jacobian: Array = {product}", "    return jacobian"])
 
 

@@ -38,7 +38,7 @@ from derive.layer import Layer
 
 TEMPLATES = (MODULE, CACHE, FORWARD, BACKWARD, STAGED, JVP, BATCH_JACOBIAN, ROW_JACOBIAN)
 SUPPORT = Path(__file__).with_name("numpy_support.py")
-IN_CORES = ("block", "m")  # what numpy_cores prints beside those
+IN_CORES = ("block", "float", "m")  # what else numpy_cores and numpy_backend print
 
 
 def refuse(kernels: Kernels) -> None:
@@ -56,8 +56,8 @@ def taken() -> frozenset[str]:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.add(node.name)
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            found.add(node.target.id)
+        elif isinstance(node, ast.AnnAssign | ast.Assign):
+            found |= {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
     for template in TEMPLATES:
         filled = defaultdict(lambda: "_", summary='"""_')  # which opens the docstring
         found |= set(_names(template.format_map(filled)))
@@ -127,6 +127,11 @@ def _refuse_operations(layer: Layer) -> None:
                 raise InputError(
                     f"{where} has {type(function).__name__.lower()}, which NumPy has not; "
                     f"it has {', '.join(sorted(_spelt()))}"
+                )
+            if any(arg.is_number and not arg.is_Integer for arg in function.args):
+                raise InputError(
+                    f"{where} has a function of a fraction, which a kernel would round; "
+                    "write max(2*x, 1)/2 for max(x, 1/2)"
                 )
         for power in sorted(definition.expr.atoms(Pow), key=str):
             if not (power.exp.is_Rational and power.exp.q <= 2):

@@ -1,7 +1,8 @@
 """Expressions as Python code over arrays.  A node that is not listed raises, naming its type.
 
 No floating-point literal is ever printed (x/2, never 0.5*x), so that the same code also computes
-exactly when it is run on fractions.  Only a quotient of numbers alone, as in x + 1/2, is Python's.
+exactly when it is run on fractions; nor is a quotient of numbers alone beside another term, which
+would be a float: x + 1/2 is (2*x + 1)/2.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from sympy import Add, Expr, Function, Integer, Mul, Pow, Symbol, exp, log, tanh
 
-from derive.expr import Axis, Delta, SumOver, Var, mul
+from derive.expr import Axis, Delta, SumOver, Var, add, mul
 from derive.functions import (
     Absolute,
     Activation,
@@ -37,6 +38,7 @@ FUNCTIONS: Mapping[type[Function], str] = {
     ActivationSlope: "slope({})",
 }
 
+QUANTITIES = (Var, SumOver, Delta, Function)  # what is an array or float already
 SUM, PRODUCT, POWER, ATOM = range(4)  # how tightly a piece of code binds
 
 
@@ -54,7 +56,8 @@ def _print(expr: Expr, name: Name) -> tuple[str, int]:
     if isinstance(expr, Symbol) and not isinstance(expr, Axis):
         return expr.name, ATOM
     if isinstance(expr, Add):
-        return _sum(expr, name), SUM
+        whole = _over_one(expr)
+        return (_sum(expr, name), SUM) if whole == expr else _print(whole, name)
     if isinstance(expr, Mul) or expr.is_Rational or (isinstance(expr, Pow) and _inverted(expr)):
         return _product(expr, name)
     if isinstance(expr, Pow):
@@ -76,6 +79,16 @@ def _tightness(text: str) -> int:
 def _bracket(expr: Expr, name: Name, tightness: int) -> str:
     text, binds = _print(expr, name)
     return text if binds >= tightness else f"({text})"
+
+
+def _over_one(expr: Expr) -> Expr:
+    """A sum with fractions of numbers and sizes among its terms, over one denominator."""
+    numbers = [term for term in expr.args if not term.has(*QUANTITIES)]
+    rest = [term for term in expr.args if term not in numbers]
+    above, below = Add(*numbers).as_numer_denom()
+    if below == 1 or not rest:
+        return expr
+    return mul(add(mul(below, add(*rest)), above), Pow(below, -1))
 
 
 def _sum(expr: Add, name: Name) -> str:
@@ -101,6 +114,10 @@ def _product(expr: Expr, name: Name) -> tuple[str, int]:
     for factor in Mul.make_args(rest):
         if isinstance(factor, Pow) and _inverted(factor):
             below.append(Pow(factor.base, -factor.exp))
+        elif isinstance(factor, Add) and not factor.has(*QUANTITIES):
+            top_part, bottom_part = factor.as_numer_denom()
+            above.append(top_part)
+            below += [bottom_part] if bottom_part != 1 else []
         elif factor != 1:
             above.append(factor)
     top = " * ".join(_bracket(f, name, POWER) for f in above) or "1"

@@ -11,10 +11,28 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from sympy import Add, Expr, Float, I, Integer, Mul, Pow, Rational, exp, oo, pi, sin, sqrt
+from sympy import (
+    Add,
+    Expr,
+    Float,
+    Function,
+    I,
+    Integer,
+    Mul,
+    Pow,
+    Rational,
+    exp,
+    log,
+    oo,
+    pi,
+    sin,
+    sqrt,
+    tanh,
+)
 
 from codegen.backends.python_code import code
 from derive.expr import Axis, Delta, SumOver, Var, add, mul
+from derive.functions import Absolute, Erf, Gauss, Maximum, Relu, Sigmoid, Sign, Step
 from verify.evaluate import evaluate
 from verify.fields import Values
 from verify.loading import load
@@ -225,10 +243,46 @@ def test_no_coefficient_rounds(
     assert result == direct(expr, values)
 
 
-def test_a_quotient_of_numbers_alone_is_python_s() -> None:
-    """The one that is rounded: nothing in it says what kind of number it should be."""
-    assert code(add(a, Rational(1, 2)), name) == "a + 1 / 2"
+NUMBERS_ALONE = [
+    (add(a, Rational(1, 2)), "(2 * a + 1) / 2"),
+    (add(a, Rational(-1, 3), mul(-2, Pow(m, -1))), "(3 * m * a - 6 - m) / (3 * m)"),
+    (mul(a, add(Rational(1, 2), Pow(m, -1))), "a * (2 + m) / (2 * m)"),
+    (add(a, 2, m), "a + 2 + m"),
+]
+
+
+@pytest.mark.parametrize(("expr", "text"), NUMBERS_ALONE, ids=[text for _, text in NUMBERS_ALONE])
+def test_no_quotient_of_numbers_alone_is_left_to_python(expr: Expr, text: str) -> None:
+    """It would be rounded: nothing in it says what kind of number it should be."""
+    assert code(expr, name) == text
+    values = {"a": Fraction(2, 3), "m": 7}
+    result = value_as_it_stands(text, values)
+    assert type(result) is Fraction
+    assert result == direct(expr, {"b": Fraction(1), "c": Fraction(1), **values})
     assert type(value_as_it_stands("a + 1 / 3", {"a": Fraction(1)})) is float
+
+
+FUNCTIONS = [
+    (log(a), "np.log(a)"),
+    (Absolute(a), "np.abs(a)"),
+    (Sign(a), "np.sign(a)"),
+    (Maximum(a, add(b, 1)), "np.maximum(a, b + 1)"),
+    (Relu(a), "np.maximum(a, 0)"),
+    (Step(a), "np.where(a > 0, 1, 0)"),
+    (tanh(a), "np.tanh(a)"),
+    (Sigmoid(a), "1 / (1 + np.exp(-a))"),
+]
+
+
+@pytest.mark.parametrize(("expr", "text"), FUNCTIONS, ids=[text for _, text in FUNCTIONS])
+def test_elementwise_functions(expr: Expr, text: str) -> None:
+    assert code(expr, name) == text
+
+
+@pytest.mark.parametrize("function", [Erf, Gauss])
+def test_numpy_has_no_erf(function: type[Function]) -> None:
+    with pytest.raises(TypeError, match=f"no code for {function.__name__}"):
+        code(function(a), name)
 
 
 def test_a_wrong_text_is_seen() -> None:
