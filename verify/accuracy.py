@@ -167,14 +167,14 @@ class Reference:
         """How many elements of a result were compared, and the worst scaled error."""
         precision = PRECISIONS[array.dtype.name]
         given = columns(array)
-        choose = _sampler(rng) if given[0].size > ROWS_COMPARED_WHOLE else None
+        choose = sampler(rng) if given[0].size > ROWS_COMPARED_WHOLE else None
         found = [deviation(*pair, choose) for pair in zip(given, self.exact[name], strict=True)]
         if not by_channel or array.ndim == 1:
             found = [reduce(Deviation.merge, found)]
         return sum(one.count for one in found), max(scaled_error(one, precision) for one in found)
 
 
-def _sampler(rng: np.random.Generator) -> Choose:
+def sampler(rng: np.random.Generator) -> Choose:
     def choose(result: Floats, approximate: Floats) -> NDArray[np.intp]:
         deviating = np.argpartition(np.nan_to_num(abs(result - approximate), nan=np.inf), -8)[-8:]
         extremes = [abs(approximate).argmax(), result.argmin(), result.argmax()]
@@ -225,7 +225,7 @@ def _run_case(module: Kernel, case: Case, seed: int) -> Iterator[Result]:
         shape = (
             batch.gamma.shape if isinstance(reference.exact[name][0], Fraction) else batch.x.shape
         )
-        problem = array if isinstance(array, str) else _misfit(array, shape, case.dtype)
+        problem = array if isinstance(array, str) else misfit(array, shape, case.dtype)
         if not problem:
             count, worst = reference.compare(name, array, rng, by_channel=case.by_channel)
         yield Result(
@@ -277,7 +277,7 @@ def _call(
     return found
 
 
-def _misfit(array: Any, shape: tuple[int, ...], dtype: str) -> str:
+def misfit(array: Any, shape: tuple[int, ...], dtype: str) -> str:
     """What is wrong with a result before its values are; empty if nothing."""
     if not isinstance(array, np.ndarray):
         return f"is a {type(array).__name__}, not an array"

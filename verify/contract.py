@@ -54,14 +54,15 @@ def run(
     seed: int = 0,
     clauses: tuple[Clause, ...] = CLAUSES,
     optional: tuple[str, ...] = OPTIONAL,
+    examiner: Callable[[Kernel, np.random.Generator], Examiner] = Examiner,
 ) -> list[Result]:
     """Hold ``module`` to every clause; one result per clause and per optional function that is
-    missing, never an exception.
+    missing, never an exception.  ``examiner`` knows how the kernels of the layer are called.
 
     ``detail`` is the promise, or how it was broken.  A clause that cannot be checked here is
     reported as skipped, which is not a pass.
     """
-    found = [_examine(module, clause, seed) for clause in clauses]
+    found = [_examine(module, clause, seed, examiner) for clause in clauses]
     missing = [name for name in optional if offered(module, name) is None]
     return [result for result in found if result is not None] + [_absent(name) for name in missing]
 
@@ -71,11 +72,16 @@ def _absent(name: str) -> Result:
     return Result("contract", name, why, 0, None, None, False, skipped=why)
 
 
-def _examine(module: Kernel, clause: Clause, seed: int) -> Result | None:
+def _examine(
+    module: Kernel,
+    clause: Clause,
+    seed: int,
+    make: Callable[[Kernel, np.random.Generator], Examiner],
+) -> Result | None:
     """The result of one clause, or None where it is about a function that is not there."""
     # The stream depends on the clause alone, so that running one alone gives the same data.
     rng = np.random.default_rng([seed, zlib.crc32(clause.__name__.encode())])
-    examiner = Examiner(module, rng)
+    examiner = make(module, rng)
     detail, skipped, ok = inspect.getdoc(clause) or "", "", False
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):

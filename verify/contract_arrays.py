@@ -28,16 +28,6 @@ OTHER_DTYPES = (
     np.object_,
 )
 
-# The arguments of each function that takes arrays of the batch's shape or one value a channel.
-TAKES = {
-    "forward": ("x", "gamma", "beta"),
-    "backward": ("dy",),
-    "backward_staged": ("dy",),
-    "jvp": ("x_dot", "gamma_dot", "beta_dot"),
-    "infer": ("x", "gamma", "beta", "mean", "var"),
-    "infer_backward": ("dy", "x", "gamma", "mean", "var"),
-}
-
 
 def dtypes(examiner: Examiner) -> None:
     """float16, float32 and float64 are taken; results have x's dtype"""
@@ -139,11 +129,7 @@ def layouts(examiner: Examiner) -> None:
     """any strides and byte order give what the plain array gives"""
     for shape in ((6, 3), (4, 3, 5), (2, 3, 4, 2)):
         for call in (examiner.call(*shape), examiner.call(*shape).on_axis(-1)):
-            expected = examiner.everything(call)
-            for what, lay in LAYOUTS.items():
-                laid = _laid_out(call, lay)
-                where = f"{what}, x {call.x.shape}, axis {call.axis}"
-                examiner.same(examiner.everything(laid), expected, where)
+            in_every_layout(examiner, call)
 
 
 def zero_strides(examiner: Examiner) -> None:
@@ -171,6 +157,14 @@ def inputs_untouched(examiner: Examiner) -> None:
         examiner.same(examiner.everything(call), expected, "read-only inputs")
 
 
+def in_every_layout(examiner: Examiner, call: Call) -> None:
+    """The results for one call, whatever the strides and byte order of its arrays."""
+    expected = examiner.everything(call)
+    for what, lay in LAYOUTS.items():
+        laid = _laid_out(call, lay)
+        examiner.same(examiner.everything(laid), expected, f"{what}, x {call.x.shape}")
+
+
 # --- Helpers --------------------------------------------------------------------------------------
 
 
@@ -179,7 +173,7 @@ def _calls_with(
 ) -> Iterator[tuple[Any, ...]]:
     """The calls that take one argument of ``bad``, each a function and what to call it with."""
     _, cache = examiner.forward(good)
-    for name, arguments in TAKES.items():
+    for name, arguments in examiner.takes.items():
         if argument not in arguments or not examiner.offers(name):
             continue
         cached = () if "x" in arguments else (cache,)

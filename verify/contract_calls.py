@@ -9,11 +9,11 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from verify.accuracy import GRADIENTS, STAGED
 from verify.accuracy_cases import Array
 from verify.examiner import Examiner, ViolationError
 
@@ -56,7 +56,7 @@ def signatures(examiner: Examiner) -> None:
 
 
 def result_tuples(examiner: Examiner) -> None:
-    """forward gives (y, cache), cache a NamedTuple; each backward gives (dx, dgamma, dbeta)"""
+    """forward gives (y, cache), cache a NamedTuple; each backward gives dx, dgamma and so on"""
     call = examiner.call(6, 3)
     pair = examiner.forward(call)
     examiner.hold(isinstance(pair, tuple) and len(pair) == 2, "forward gives no pair (y, cache)")
@@ -69,10 +69,12 @@ def result_tuples(examiner: Examiner) -> None:
         given["backward_staged"] = examiner.function("backward_staged")(call.dy, cache)
     if examiner.offers("infer_backward"):
         given["infer_backward"] = examiner.infer_backward(call)
-    for name, triple in given.items():
-        complete = isinstance(triple, tuple) and len(triple) == 3
-        examiner.hold(complete, f"{name} gives no triple (dx, dgamma, dbeta)")
-        for what, array, shape in zip(GRADIENTS, triple, ((6, 3), (3,), (3,)), strict=True):
+    for name, found in given.items():
+        due = examiner.gradients
+        complete = isinstance(found, tuple) and len(found) == len(due)
+        examiner.hold(complete, f"{name} gives no tuple ({', '.join(due)})")
+        for what, array in zip(due, found, strict=True):
+            shape = (6, 3) if what == "dx" else (3,)
             examiner.like(array, shape, np.float32, f"{what} of {name}")
 
 
@@ -89,12 +91,13 @@ def values(examiner: Examiner) -> None:
 
 def staged_form(examiner: Examiner) -> None:
     """backward_staged gives what backward gives"""
-    backward_staged = examiner.function("backward_staged")
+    examiner.function("backward_staged")
     for dtype in (np.float32, np.float64):
         call = examiner.call(9, 4, 3, dtype=dtype)
         _, cache = examiner.forward(call)
-        staged = backward_staged(call.dy, cache)
-        examiner.exact(call, dict(zip(STAGED, staged, strict=True)), "staged form")
+        every = examiner.derivatives(call, cache)
+        staged = {name: array for name, array in every.items() if name.endswith(" staged")}
+        examiner.exact(call, staged, "staged form")
 
 
 def jacobian_form(examiner: Examiner) -> None:
@@ -136,7 +139,7 @@ def absent_parameters(examiner: Examiner) -> None:
     call = examiner.call(8, 3)
     one, zero = np.ones(3, np.float32), np.zeros(3, np.float32)
     explicit = {"gamma": one, "beta": zero}
-    for chosen in (("gamma",), ("beta",), ("gamma", "beta")):
+    for chosen in some_of(examiner.learnt):
         absent = examiner.everything(call.but(**dict.fromkeys(chosen)))
         given = examiner.everything(call.but(**{name: explicit[name] for name in chosen}))
         examiner.same(absent, given, f"{' and '.join(chosen)} None")
@@ -145,17 +148,21 @@ def absent_parameters(examiner: Examiner) -> None:
     examiner.exact(bare, {"y": y}, "forward(x)")
 
 
+def some_of(names: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Every choice of one or more."""
+    return [some for k in range(1, len(names) + 1) for some in combinations(names, k)]
+
+
 def absent_tangents(examiner: Examiner) -> None:
     """a tangent None in jvp means zero"""
-    jvp = examiner.function("jvp")
+    examiner.function("jvp")
     call = examiner.call(8, 3)
     _, cache = examiner.forward(call)
-    for chosen in (("gamma_dot",), ("beta_dot",), ("gamma_dot", "beta_dot")):
+    for chosen in some_of(tuple(f"{name}_dot" for name in examiner.learnt)):
         still = call.but(**dict.fromkeys(chosen))
-        y_dot = jvp(still.x_dot, still.gamma_dot, still.beta_dot, cache)
-        examiner.exact(still, {"y_dot": y_dot}, f"{' and '.join(chosen)} None")
+        examiner.exact(still, {"y_dot": examiner.jvp(still, cache)}, f"{' and '.join(chosen)} None")
     still = call.but(x_dot=np.zeros_like(call.x))
-    y_dot = jvp(None, call.gamma_dot, call.beta_dot, cache)
+    y_dot = examiner.jvp(call.but(x_dot=None), cache)
     examiner.exact(still, {"y_dot": y_dot}, "x_dot None")
 
 
@@ -171,7 +178,7 @@ def cache_outlives_y(examiner: Examiner) -> None:
             if "overwritten" in what:
                 y[...] = np.nan
             examiner.same(examiner.derivatives(call, cache), expected, what)
-        for name in ("gamma", "beta"):
+        for name in examiner.learnt:
             parameter = getattr(call, name).copy()
             _, cache = examiner.forward(call.but(**{name: parameter}))
             parameter[...] = np.nan

@@ -33,11 +33,18 @@ def out_is_returned(examiner: Examiner) -> None:
             examiner.hold(dx is out, f"backward does not return out ({what})")
             examiner.close(out, expected["dx"], f"dx in out, {what}")
         for what, out in targets(call.x):
-            outs = (out, np.full(4, np.nan, np.float32), np.full(8, np.nan, np.float32)[::2])
+            outs = (out, *_parameter_targets(examiner, shape))
             given = examiner.kernel.backward(call.dy, cache, out=outs)
-            for name, array, target in zip(("dx", "dgamma", "dbeta"), given, outs, strict=True):
+            for name, array, target in zip(examiner.gradients, given, outs, strict=True):
                 examiner.hold(array is target, f"backward does not return out's {name} ({what})")
                 examiner.close(target, expected[name], f"{name} in out, {what}")
+
+
+def _parameter_targets(examiner: Examiner, shape: tuple[int, ...]) -> list[Array]:
+    """Arrays for the gradients of parameters, filled with NaN; the second has strides."""
+    vector = examiner.vector(shape)
+    wide = np.full((*vector, 2), np.nan, np.float32)
+    return [np.full(vector, np.nan, np.float32), wide[..., 0]][: len(examiner.learnt)]
 
 
 def targets(like: Array) -> Iterator[tuple[str, Array]]:
@@ -64,9 +71,10 @@ def out_replaces_input(examiner: Examiner) -> None:
                 dx, *_ = examiner.kernel.backward(alias, cache, out=out)
                 examiner.close(dx, expected["dx"], f"out=dy, {what}")
             for what, alias in aliases(call.dy):
-                outs = (alias, np.empty(shape[1], dtype), np.empty(shape[1], dtype))
+                vector = examiner.vector(shape)
+                outs = (alias, *(np.empty(vector, dtype) for _ in examiner.learnt))
                 given = examiner.kernel.backward(alias, cache, out=outs)
-                for name, array in zip(("dx", "dgamma", "dbeta"), given, strict=True):
+                for name, array in zip(examiner.gradients, given, strict=True):
                     examiner.close(array, expected[name], f"{name}, out=(dy, …), {what}")
 
 
@@ -90,30 +98,34 @@ def out_overlaps(examiner: Examiner) -> None:
     for what, dy, out in overlapping(call.dy):
         examiner.refuses(ValueError, f"backward into dy, {what}", backward, dy, cache, out=out)
     dy, vector = call.dy.copy(), np.empty(4, np.float32)
-    for outs in ((np.empty_like(dy), dy[1], vector), (np.empty_like(dy), vector, dy[1])):
+    for parts in _with_one(examiner, dy[1], vector):
         what = "backward with a parameter's out in dy"
+        outs = (np.empty_like(dy), *parts)
         examiner.refuses(ValueError, what, backward, dy, cache, out=outs)
-    for argument in ("gamma", "beta"):
+    for argument in examiner.learnt:
         out = np.empty_like(call.x)
         what = f"forward with {argument} in out"
         within = call.but(**{argument: out[1]})
         examiner.refuses(ValueError, what, examiner.forward, within, out=out)
     what = "backward into x, which the cache holds"
     examiner.refuses(ValueError, what, backward, call.dy, cache, out=call.x)
-    shared = np.empty_like(dy)
-    for outs in (
-        (shared, shared[0], vector),
-        (shared, vector, shared[1]),
-        (shared, vector, vector),
-    ):
+    shared, same = np.empty_like(dy), [vector for _ in examiner.learnt]
+    overlaps = [*_with_one(examiner, shared[1], vector), *([same] if len(same) > 1 else [])]
+    for parts in overlaps:
         what = "backward into results that overlap each other"
-        examiner.refuses(ValueError, what, backward, call.dy, cache, out=outs)
+        examiner.refuses(ValueError, what, backward, call.dy, cache, out=(shared, *parts))
     both = np.repeat(call.x, 2, axis=1)
     y, _ = examiner.forward(call.but(x=both[:, ::2]), out=both[:, 1::2])
     examiner.close(y, expected["y"], "out between the elements of x")
     both = np.repeat(call.dy, 2, axis=0)
     dx, *_ = backward(both[::2], cache, out=both[1::2])
     examiner.close(dx, expected["dx"], "out between the rows of dy")
+
+
+def _with_one(examiner: Examiner, one: Any, vector: Array) -> list[list[Any]]:
+    """Arrays like ``vector`` for the gradients of the parameters, each once replaced by ``one``."""
+    places = range(len(examiner.learnt))
+    return [[one if k == place else vector.copy() for k in places] for place in places]
 
 
 def overlapping(array: Array) -> Iterator[tuple[str, Array, Array]]:
@@ -137,14 +149,15 @@ def out_unfit(examiner: Examiner) -> None:
     dx, vector = np.empty((4, 3), np.float32), np.empty(3, np.float32)
     for what, kind, out in unfit(4, 3):
         examiner.refuses(kind, f"forward: out {what}", examiner.forward, call, out=out)
-        for outs in (out, (out, vector, vector.copy())):
+        for outs in (out, (out, *(vector.copy() for _ in examiner.learnt))):
             examiner.refuses(kind, f"backward: out {what}", backward, call.dy, cache, out=outs)
     for what, kind, out in unfit(3):
-        for outs in ((dx, out, vector), (dx, vector, out)):
+        for parts in _with_one(examiner, out, vector):
             what = f"backward: a parameter's out {what}"
-            examiner.refuses(kind, what, backward, call.dy, cache, out=outs)
-    what = "backward: a tuple of two"
-    examiner.refuses(ValueError, what, backward, call.dy, cache, out=(dx, vector))
+            examiner.refuses(kind, what, backward, call.dy, cache, out=(dx, *parts))
+    what = "backward: a tuple too short"
+    short = (dx, *(vector.copy() for _ in examiner.learnt[1:]))
+    examiner.refuses(ValueError, what, backward, call.dy, cache, out=short)
 
 
 def unfit(*shape: int) -> Iterator[tuple[str, type[Exception], Any]]:
@@ -217,7 +230,7 @@ def eps_as_given(examiner: Examiner) -> None:
         for data in (call, narrow):
             chosen = data.but(eps=eps)
             examiner.exact(chosen, examiner.everything(chosen), f"eps={eps!r}")
-    wide = call.but(x=call.x * 4, eps=-0.25)
+    wide = call.but(x=call.x * 40, eps=-0.25)
     examiner.exact(wide, examiner.everything(wide), "eps=-0.25 with a larger variance")
     half = examiner.call(8, 3, dtype=np.float16)
     # In float16 an eps of 1e-8 would be zero.  1/sqrt(eps) is 1e4, so keep the results finite.
@@ -328,7 +341,7 @@ def no_warning(examiner: Examiner) -> None:
             try:
                 _, cache = examiner.forward(call)
                 examiner.derivatives(call, cache)
-                if call.x.shape[1] and examiner.offers("jacobian"):
+                if examiner.groups(call) and examiner.offers("jacobian"):
                     examiner.function("jacobian")(cache)
                 examiner.inference(call)
             except (Warning, FloatingPointError) as error:

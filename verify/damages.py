@@ -53,6 +53,8 @@ def mutants(source: str) -> tuple[Mutant, ...]:
     Raises SyntaxError if the source is not Python.
     """
     found = sorted((*_of_nodes(source), *_of_text(source)), key=lambda mutant: mutant.line)
+    if "axis: int" not in source:  # a layout without that axis: anything would notice
+        found = [mutant for mutant in found if "axis=layout.axis," not in mutant.name]
     distinct = {mutant.source: mutant for mutant in reversed(found) if mutant.source != source}
     return tuple(reversed(distinct.values()))
 
@@ -142,6 +144,11 @@ def _sum(node: ast.AST) -> Iterator[str]:
         yield f"(layout.total({summed}) / layout.m)"
         yield f"np.add.reduce({summed}, axis=layout.axis, keepdims=True)"
         yield f"layout.total({summed}[:1])"
+    if call := _method(node, "over_rows"):
+        summed = _text(call.args[0])
+        yield f"(layout.over_rows({summed}) / layout.m)"
+        yield f"layout.total({summed})"
+        yield f"layout.over_rows({summed}[:1])"
     if call := _method(node, "reduce"):
         summed = _text(call.args[0])
         yield f"{summed}[0]"
@@ -167,7 +174,7 @@ def _blocks(node: ast.AST) -> Iterator[str]:
 
 def _precision(node: ast.AST) -> Iterator[str]:
     if _method(node, "zeros"):
-        yield "np.zeros(layout.group_shape, np.float32)"
+        yield f"{ast.unparse(node)}.astype(np.float32)"
     if isinstance(node, ast.Assign) and isinstance(node.value, ast.BinOp):
         target, value = ast.unparse(node.targets[0]), ast.unparse(node.value)
         yield f"{target} = np.asarray({value}).astype(np.float32)"
@@ -277,6 +284,26 @@ REWRITES: tuple[tuple[str, str, str], ...] = (
     ("block too short", "slice(start, start + rows)", "slice(start, start + max(1, rows - 1))"),
     ("blocks overlap", "slice(start, start + rows)", "slice(start, start + rows + 1)"),
     ("negative axis", "index %= x.ndim", "index = abs(index)"),
+    # layout of rows
+    ("last axis reduced", "block, axis=self.axes", "block, axis=-1"),
+    ("first axis of the rows", "axis=tuple(range(self.leading))", "axis=0"),
+    ("one axis of the features counted", "np.prod(self.features,", "np.prod(self.features[:1],"),
+    (
+        "last row left out",
+        "range(0, self.shape[cut], length)",
+        "range(0, self.shape[cut] - 1, length)",
+    ),
+    (
+        "first block left out",
+        "range(0, self.shape[cut], length)",
+        "range(length, self.shape[cut], length)",
+    ),
+    ("blocks overlap", "slice(start, start + length)", "slice(start, start + length + 1)"),
+    ("one outer block", "in np.ndindex(self.shape[:cut])", "in [(0,) * cut]"),
+    ("order of axes", "sorted(k % x.ndim for k in indices)", "[k % x.ndim for k in indices]"),
+    ("axes not kept", "layout.axes)\n", "(-1,))\n"),
+    ("row 0 of the jacobian", "np.unravel_index(row % rows,", "np.unravel_index(0,"),
+    ("default axes", "axes: Sequence[int] = (-1,)", "axes: Sequence[int] = (0,)"),
     ("channel 0 of the jacobian", "[channel].reshape(-1)", "[0].reshape(-1)"),
     ("axis not kept", "layout.axis)\n", "1)\n"),
     # parameters

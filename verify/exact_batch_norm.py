@@ -25,7 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt, lcm
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,11 +112,22 @@ class Centred:
         return self.values - float(self.mean)
 
 
+class Vector(Protocol):
+    """A vector that is known exactly, as integers of one unit, and roughly, in float64."""
+
+    @property
+    def values(self) -> Floats: ...
+
+    def exact(self, rows: NDArray[np.intp]) -> tuple[Integers, Fraction]: ...
+
+    def approximate(self) -> Floats: ...
+
+
 @dataclass(frozen=True)
 class Affine:
-    """Σ coefficient·(centred vector) + constant: one channel of y, dx or ẏ."""
+    """Σ coefficient·vector + constant: one channel of y, dx or ẏ."""
 
-    terms: tuple[tuple[Fraction, Centred], ...]
+    terms: tuple[tuple[Fraction, Vector], ...]
     constant: Fraction = Fraction(0)
 
     def exact(self, rows: NDArray[np.intp]) -> tuple[Integers, int]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from verify.accuracy import GRADIENTS, INFERRED, PRECISIONS, STAGED, Kernel, Reference, offered
+from verify.accuracy import INFERRED, PRECISIONS, Kernel, Reference, offered
 from verify.accuracy_cases import Array, Batch, Statistics, Tangents
 
 
@@ -42,7 +42,7 @@ class Call:
     eps: Any = 1e-5
     axis: int = 1
 
-    def but(self, **changes: Any) -> Call:
+    def but(self, **changes: Any) -> Self:
         """The same arguments with some of them changed."""
         return replace(self, **changes)
 
@@ -52,7 +52,7 @@ class Call:
         kernel that knows no other is still examined in all else."""
         return {"eps": self.eps} | ({} if self.axis == 1 else {"axis": self.axis})
 
-    def on_axis(self, axis: int) -> Call:
+    def on_axis(self, axis: int) -> Self:
         """The same batch with its channels moved from axis 1 to another."""
         moved = {name: np.moveaxis(getattr(self, name), 1, axis) for name in ("x", "dy", "x_dot")}
         copies = {name: np.ascontiguousarray(array) for name, array in moved.items()}
@@ -63,7 +63,8 @@ class Call:
 class Examiner:
     """Holds one kernel to one clause: counts what was checked, keeps the worst error found.
 
-    ``calling`` says what forward was last called with, for the message when a kernel raises.
+    ``learnt`` are the layer's parameters.  ``calling`` says what forward was last called with, for
+    the message when a kernel raises.
     """
 
     kernel: Kernel
@@ -73,6 +74,34 @@ class Examiner:
     limit: float | None = None
     unit: str = ""
     calling: str = ""
+    learnt: tuple[str, ...] = ("gamma", "beta")
+
+    # --- the layer --------------------------------------------------------------------------------
+
+    @property
+    def gradients(self) -> tuple[str, ...]:
+        """What backward returns."""
+        return ("dx", *(f"d{name}" for name in self.learnt))
+
+    @property
+    def takes(self) -> dict[str, tuple[str, ...]]:
+        """The arrays that each function takes."""
+        return {
+            "forward": ("x", *self.learnt),
+            "backward": ("dy",),
+            "backward_staged": ("dy",),
+            "jvp": ("x_dot", *(f"{name}_dot" for name in self.learnt)),
+            "infer": ("x", *self.learnt, "mean", "var"),
+            "infer_backward": ("dy", "x", "gamma", "mean", "var"),
+        }
+
+    def vector(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of a parameter for x of this shape."""
+        return shape[1:2]
+
+    def groups(self, call: Call) -> int:
+        """How many channels there are."""
+        return int(call.x.shape[call.axis])
 
     # --- data -------------------------------------------------------------------------------------
 
@@ -82,9 +111,9 @@ class Examiner:
         def draw(size: tuple[int, ...], kind: Any) -> Array:
             return self.rng.normal(0.5, 1.0, size).astype(kind)
 
-        vectors = [draw(shape[1:2], parameters or dtype) for _ in range(5)]
+        vectors = [draw(self.vector(shape), parameters or dtype) for _ in range(5)]
         x, dy, x_dot = (draw(shape, dtype) for _ in range(3))
-        var = self.rng.uniform(0.5, 2.0, shape[1:2]).astype(parameters or dtype)
+        var = self.rng.uniform(0.5, 2.0, self.vector(shape)).astype(parameters or dtype)
         gamma, beta, gamma_dot, beta_dot, mean = vectors
         return Call(x, gamma, beta, dy, x_dot, gamma_dot, beta_dot, mean, var)
 
@@ -105,7 +134,13 @@ class Examiner:
         """(y, cache)."""
         x = call.x
         self.calling = f"x {x.dtype} {x.shape}, axis {call.axis}, eps {call.eps!r}"
-        return self.kernel.forward(x, call.gamma, call.beta, **call.options, **options)
+        parameters = (getattr(call, name) for name in self.learnt)
+        return self.kernel.forward(x, *parameters, **call.options, **options)
+
+    def jvp(self, call: Call, cache: Any) -> Any:
+        """y_dot."""
+        dots = (getattr(call, f"{name}_dot") for name in self.learnt)
+        return self.function("jvp")(call.x_dot, *dots, cache)
 
     def infer(self, call: Call, **options: Any) -> Any:
         """y in test mode."""
@@ -120,11 +155,12 @@ class Examiner:
 
     def derivatives(self, call: Call, cache: Any) -> dict[str, Array]:
         """Every derivative that the kernel offers from a cache, by name."""
-        found = dict(zip(GRADIENTS, self.kernel.backward(call.dy, cache), strict=True))
+        found = dict(zip(self.gradients, self.kernel.backward(call.dy, cache), strict=True))
         if staged := offered(self.kernel, "backward_staged"):
-            found.update(zip(STAGED, staged(call.dy, cache), strict=True))
-        if jvp := offered(self.kernel, "jvp"):
-            found["y_dot"] = jvp(call.x_dot, call.gamma_dot, call.beta_dot, cache)
+            names = (f"{name} staged" for name in self.gradients)
+            found.update(zip(names, staged(call.dy, cache), strict=True))
+        if self.offers("jvp"):
+            found["y_dot"] = self.jvp(call, cache)
         return found
 
     def training(self, call: Call) -> dict[str, Array]:

@@ -18,20 +18,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import ModuleType
 
 from derive.errors import InputError
 from derive.layer import Layer
 from derive.layers.batch_norm import BATCH_NORM
 from derive.layers.block import BLOCK
-from verify import accuracy, contract, exact_deployment
-from verify.accuracy_cases import CASES
+from verify import accuracy, accuracy_rows, contract, contract_rows, exact_deployment
+from verify.accuracy_cases import CASES, Case
+from verify.contract import Clause
+from verify.contract_rows import ROW_CLAUSES, ROW_LAYERS
 from verify.damages import Mutant, mutants
 from verify.exact import Outcome
 from verify.kernel_exact import compare, prepare
 from verify.loading import load
 from verify.mutation_block import BLOCK_CHECKS
 from verify.references import Reference
-from verify.report import failures
+from verify.report import Result, failures
 
 SIZES = (3, 4)  # of m; enough for several blocks of which the last is shorter
 
@@ -52,6 +55,9 @@ EQUIVALENT = {
     ),
     "check left out in jacobian: not -layout.channels <= channel < layout.channels → False": (
         "the contract has no promise for such a channel; NumPy raises IndexError"
+    ),
+    "check left out in jacobian: not -rows <= row < rows → False": (
+        "the contract has no promise for such a row; it is counted modulo the number of rows"
     ),
 }
 
@@ -107,7 +113,7 @@ def score(
 ) -> Score:
     """Put every mutant of a generated module, or ``only`` some, to the checks.
 
-    ``checks`` are names of :data:`CHECKS`; but for the block, they are Batch Norm's.
+    ``checks`` are names of :data:`CHECKS`.
     ``progress`` is told how many mutants are done, and of how many.
 
     Raises InputError if the undamaged source fails one of them: a kill would then mean nothing.
@@ -164,10 +170,17 @@ def _exact(layer: Layer, reference: Reference, seed: int) -> Check:
 
 
 def _contract(layer: Layer, _: Reference, seed: int) -> Check:
+    rows = layer in ROW_LAYERS
+
+    def held(module: ModuleType, clause: Clause) -> list[Result]:
+        if rows:
+            return contract_rows.run(module, layer, seed=seed, clauses=(clause,))
+        return contract.run(module, seed=seed, clauses=(clause,))
+
     def check(source: str) -> str:
         module = load(source, layer.name)
-        for clause in contract.CLAUSES:
-            for broken in failures(contract.run(module, seed=seed, clauses=(clause,))):
+        for clause in ROW_CLAUSES if rows else contract.CLAUSES:
+            for broken in failures(held(module, clause)):
                 return f"{broken.name}: {broken.detail}"
         return ""
 
@@ -175,10 +188,15 @@ def _contract(layer: Layer, _: Reference, seed: int) -> Check:
 
 
 def _accuracy(layer: Layer, _: Reference, seed: int) -> Check:
+    def table(module: ModuleType, case: Case) -> list[Result]:
+        if layer in ROW_LAYERS:
+            return accuracy_rows.run(module, layer, seed=seed, cases=(case,), quick=True)
+        return accuracy.run(module, seed=seed, cases=(case,), quick=True)
+
     def check(source: str) -> str:
         module = load(source, layer.name)
         for case in CASES:
-            for wrong in failures(accuracy.run(module, seed=seed, cases=(case,), quick=True)):
+            for wrong in failures(table(module, case)):
                 return f"{wrong.name}: {wrong.detail}"
         return ""
 

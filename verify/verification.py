@@ -29,8 +29,6 @@ from derive.expr import Definition
 from derive.layer import Layer
 from derive.layers.batch_norm import BATCH_NORM
 from derive.layers.block import BLOCK, BLOCKS
-from derive.layers.layer_norm import LAYER_NORM
-from derive.layers.rms_norm import RMS_NORM
 from derive.normal_form import NormalForm
 from derive.trace import CertificationError
 from derive.trace import Result as Derived
@@ -38,13 +36,16 @@ from verify import (
     accuracy,
     accuracy_block,
     accuracy_own,
+    accuracy_rows,
     contract,
+    contract_rows,
     exact_block,
     exact_deployment,
     kernel_exact,
 )
 from verify.accuracy_cases import Batch, Case
 from verify.contract_block import BLOCK_CLAUSES
+from verify.contract_rows import ROW_LAYERS
 from verify.data import Matrix
 from verify.definition import reference_of
 from verify.exact import Claim, Outcome, check
@@ -54,9 +55,6 @@ from verify.report import Result
 
 Progress = Callable[[str], None]
 LARGEST = 1e150  # beyond it a variance overflows float64, the type of the computation
-
-
-ROW_LAYERS = (LAYER_NORM, RMS_NORM)
 
 
 @dataclass(frozen=True)
@@ -101,25 +99,19 @@ def verify(
     if module is None:
         why = subject.no_kernel or no_kernel(subject.derivation.layer)
         return [*results, skipped("checked", "kernel", why)]
+    layer = subject.derivation.layer
     if subject.own:
-        reference = reference_of(subject.derivation.layer)
-        results += accuracy_own.check(module, subject.derivation.layer, reference, seed)
+        results += accuracy_own.check(module, layer, reference_of(layer), seed)
         why = "a matrix of data is checked with batch_norm"
         return results if data is None else [*results, skipped("checked", data.name, why)]
-    is_block = subject.derivation.layer == BLOCK
-    if subject.derivation.layer in ROW_LAYERS:
-        why = "its table and its contract are not written yet"
-        return [*results, skipped("checked", "kernel", why)]
-    if is_block:
-        results += accuracy_block.run_checks(module, seed=seed)
-    else:
-        results += summarised(accuracy.run(module, seed=seed, quick=quick))
+    results += accuracy_results(module, layer, seed, quick=quick)
     progress("kernel contract")
-    results += contract_results(module, seed, is_block=is_block)
+    results += contract_results(module, layer, seed)
     if data is not None:
         progress(f"data: {data.name}")
         why = "a matrix of data is checked with batch_norm"
-        results += [skipped("checked", data.name, why)] if is_block else on_data(module, data, seed)
+        other = layer == BLOCK or layer in ROW_LAYERS
+        results += [skipped("checked", data.name, why)] if other else on_data(module, data, seed)
     return results
 
 
@@ -273,6 +265,17 @@ def _row(name: str, group: list[Outcome]) -> Result:
 # --- Checked --------------------------------------------------------------------------------------
 
 
+def accuracy_results(
+    module: ModuleType, layer: Layer, seed: int, *, quick: bool = False
+) -> list[Result]:
+    """The accuracy table of the layer, one row for each dtype and result."""
+    if layer == BLOCK:
+        return accuracy_block.run_checks(module, seed=seed)
+    if layer in ROW_LAYERS:
+        return summarised(accuracy_rows.run(module, layer, seed=seed, quick=quick))
+    return summarised(accuracy.run(module, seed=seed, quick=quick))
+
+
 def summarised(results: Iterable[Result]) -> list[Result]:
     """The accuracy table with one row for each dtype and result: the worst case decides."""
     rows: dict[tuple[str, str], list[Result]] = {}
@@ -301,10 +304,12 @@ def _worst(array: str, dtype: str, group: list[Result]) -> Result:
     )
 
 
-def contract_results(module: ModuleType, seed: int, *, is_block: bool = False) -> list[Result]:
+def contract_results(module: ModuleType, layer: Layer, seed: int) -> list[Result]:
     """One row for the clauses that hold, and one for each that does not or was skipped."""
-    if is_block:
+    if layer == BLOCK:
         found = contract.run(module, seed=seed, clauses=BLOCK_CLAUSES, optional=())
+    elif layer in ROW_LAYERS:
+        found = contract_rows.run(module, layer, seed=seed)
     else:
         found = contract.run(module, seed=seed)
     held = [result for result in found if result.ok]

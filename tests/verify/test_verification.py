@@ -17,6 +17,7 @@ from sympy import Expr
 from commands.results import results_object
 from derive.derivation import Derivation
 from derive.expr import mul
+from derive.layers.batch_norm import BATCH_NORM
 from derive.trace import CertificationError, Fact, Step
 from tests.derive.statements import derivation_of
 from verify import accuracy, contract, verification
@@ -166,7 +167,7 @@ def test_a_damaged_kernel_fails_the_exact_comparison(old: str, new: str, array: 
 
 def test_a_kernel_that_accepts_what_it_must_refuse_fails_the_contract() -> None:
     damaged = source().replace("if array.shape != x.shape:", "if False:", 1)
-    rows = contract_results(load(damaged, "batch_norm"), seed=0)
+    rows = contract_results(load(damaged, "batch_norm"), BATCH_NORM, seed=0)
     wrong = failures(rows)
     assert damaged != source()
     assert wrong
@@ -216,13 +217,16 @@ def test_a_skipped_clause_of_the_contract_is_no_pass(monkeypatch: pytest.MonkeyP
         Result("contract", "absent", "no such dtype", 0, None, None, False, skipped="no dtype"),
     ]
     monkeypatch.setattr(contract, "run", lambda *_, **__: found)
-    rows = contract_results(load(source(), "batch_norm"), seed=0)
+    rows = contract_results(load(source(), "batch_norm"), BATCH_NORM, seed=0)
     assert [(r.name, r.status, r.cases) for r in rows] == [
         ("contract", "pass", 3),
         ("contract: absent", "skipped", 0),
     ]
     monkeypatch.setattr(contract, "run", lambda *_, **__: found[1:])
-    assert "pass" not in statuses(contract_results(load(source(), "batch_norm"), seed=0)).values()
+    assert (
+        "pass"
+        not in statuses(contract_results(load(source(), "batch_norm"), BATCH_NORM, seed=0)).values()
+    )
 
 
 def test_a_claim_is_a_pass_only_if_a_field_had_cases_and_none_failed() -> None:

@@ -1,0 +1,187 @@
+"""Layer Norm and RMS Norm: every check of their kernels holds, and fails where it has to."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from derive.layers import LAYERS
+from verify import accuracy_rows, contract_rows
+from verify.accuracy_cases import LISTED
+from verify.arrangements import row_arrangements
+from verify.damages import mutants
+from verify.exact import confirmed
+from verify.exact_rows import Normalised, Row
+from verify.kernel_exact import BLOCK, check, prepare
+from verify.loading import load
+from verify.mutation import score
+from verify.references import REFERENCES
+from verify.report import failures
+
+NAMES = ("layer_norm", "rms_norm")
+BY_NAME = pytest.mark.parametrize("name", NAMES)
+KERNELS = Path(__file__).parents[2] / "generated" / "numpy_kernels"
+TABLE = tuple(case for case in LISTED if case.quick)
+HARD = tuple(case for case in TABLE if case.name in ("mean 1e4 std 1e-2", "scaled 1e30"))
+
+
+@cache
+def source(name: str) -> str:
+    return (KERNELS / f"{name}.py").read_text(encoding="utf-8")
+
+
+def damaged(name: str, old: str, new: str) -> ModuleType:
+    assert old in source(name)
+    return load(source(name).replace(old, new), name)
+
+
+# --- Exact ---------------------------------------------------------------------------------------
+
+
+@BY_NAME
+def test_the_cores_are_exact(name: str) -> None:
+    outcomes = check(source(name), LAYERS[name], REFERENCES[name], sizes=[2, 3, 4, 6])
+    assert confirmed(outcomes)
+    assert {o.field for o in outcomes} == {"rational", "field 2^61-1"}
+    assert all(o.cases >= 4 * 4 * 2 for o in outcomes)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "claim"),
+    [
+        ("x_block - mean_block - mean_rest_block", "x_block - mean_block", "forward: y"),
+        (" - sum_xshifted**2 / m**2", "", "forward: var"),
+        ("sum_dy += layout.over_rows", "sum_dy = layout.over_rows", "backward: dbeta"),
+        ("total(dy_block * gamma)", "total(dy_block) * gamma", "backward: dx"),
+        ("u[:, None] * R", "u[None, :] * R", "jacobian: uR"),
+    ],
+)
+def test_a_wrong_core_is_seen(old: str, new: str, claim: str) -> None:
+    name = "layer_norm"
+    assert old in source(name)
+    wrong = source(name).replace(old, new)
+    outcomes = check(wrong, LAYERS[name], REFERENCES[name], sizes=[3])
+    assert claim in {o.claim for o in outcomes if o.failures}
+
+
+@pytest.mark.parametrize("m", [3, 6])
+def test_every_arrangement_has_several_blocks(m: int) -> None:
+    module = load(source("layer_norm"), "blocks")
+    vars(module)["_BLOCK"] = BLOCK
+    (_, sample) = prepare(LAYERS["layer_norm"], REFERENCES["layer_norm"], sizes=[m])
+    assert [case.given["x"].ndim for case in sample.cases] == [2, 3, 3, 4]
+    for case in sample.cases:
+        layout = module._layout(case.given["x"], case.where.option)
+        assert layout.m == m
+        assert len(list(layout.blocks())) == 2
+    assert row_arrangements(2, 6)[2].features == (3, 2)
+
+
+# --- Accuracy ------------------------------------------------------------------------------------
+
+
+@BY_NAME
+def test_the_table_holds(name: str) -> None:
+    results = accuracy_rows.run(load(source(name), name), LAYERS[name], cases=TABLE)
+    assert not failures(results)
+    assert len(results) == len(TABLE) * (8 if name == "layer_norm" else 6)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("_WIDE: Any = np.float64", "_WIDE: Any = np.float32"),
+        (
+            "sum_xshifted2 / m - sum_xshifted**2 / m**2",
+            "layout.total(x_block**2) / m - (sum_x / m)**2",
+        ),
+    ],
+)
+def test_lost_digits_are_seen(old: str, new: str) -> None:
+    module = damaged("layer_norm", old, new)
+    assert failures(accuracy_rows.run(module, LAYERS["layer_norm"], cases=HARD))
+
+
+def test_a_kernel_that_raises_fails_by_name() -> None:
+    module = damaged("rms_norm", "layout = _checked(cache)\n    x_dot", "raise KeyError\n    x_dot")
+    broken = failures(accuracy_rows.run(module, LAYERS["rms_norm"], cases=HARD[:1]))
+    assert [result.detail for result in broken] == ["y_dot: raised KeyError: "]
+
+
+@pytest.mark.parametrize("centres", [True, False])
+def test_the_exact_reference_is_the_definition(centres: bool) -> None:
+    """In float64, on data for which that is good enough."""
+    rng = np.random.default_rng(0)
+    x, gamma, beta, dy = rng.normal(size=(4, 7))
+    row = Normalised.of(x, Row.of(gamma), Row.of(beta), 1e-5, centres=centres)
+    d = x - x.mean() * centres
+    r = 1 / np.sqrt((d**2).mean() + 1e-5)
+    np.testing.assert_allclose(row.y().approximate(), gamma * d * r + beta, rtol=1e-12)
+    g = gamma * dy
+    dx = r * (g - g.mean() * centres - d * r**2 * (g * d).mean())
+    np.testing.assert_allclose(row.dx(dy).approximate(), dx, rtol=1e-11)
+
+
+# --- Contract ------------------------------------------------------------------------------------
+
+
+@BY_NAME
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_clause_holds(name: str, seed: int) -> None:
+    results = contract_rows.run(load(source(name), name), LAYERS[name], seed=seed)
+    broken = [f"{result.name}: {result.detail}" for result in failures(results)]
+    assert broken == []
+    assert len(results) == len(contract_rows.ROW_CLAUSES)
+
+
+CLAUSES = {
+    "signatures": ("row: int = 0", "channel: int = 0"),
+    "values": ("np.ndindex(self.shape[:cut])", "[(0,) * cut]"),
+    "axes unfit": ("if outside := ", "if False and "),
+    "parameters over several axes": ("array.shape != layout.features", "array.size != layout.m"),
+    "jacobian form": ("np.unravel_index(row % rows,", "np.unravel_index(0,"),
+    "layouts": ("block.astype(_WIDE, copy=False)", "block.view(block.dtype.newbyteorder('='))"),
+    "empty": ("max(self.m, 1)", "self.m"),
+    "one element": ("dx[block] = scale", "dx[block] = 1 + scale"),
+    "rows alone": ("mean_block = sum_x / m", "mean_block = sum_x.mean() / m"),
+    "nan in parameter gradients": ("dgamma = sum_dy_xhat", "dgamma = np.nan_to_num(sum_dy_xhat)"),
+    "dtypes": ("np.empty(shape, dtype)", "np.empty(shape, np.float64)"),
+    "no warning": ('np.errstate(all="ignore")', "np.errstate()"),
+}
+
+
+@pytest.mark.parametrize("clause", CLAUSES)
+def test_a_broken_promise_is_seen(clause: str) -> None:
+    module = damaged("layer_norm", *CLAUSES[clause])
+    chosen = tuple(c for c in contract_rows.ROW_CLAUSES if c.__name__.replace("_", " ") == clause)
+    results = contract_rows.run(module, LAYERS["layer_norm"], clauses=chosen)
+    assert [result.name for result in failures(results)] == [clause]
+
+
+def test_a_result_that_replaces_its_input_is_written_last() -> None:
+    """dx stored before the totals are taken would spoil dy where out=dy, in float64 alone."""
+    text = source("layer_norm")
+    start = text.index("        # closed form of dl/dx\n")
+    end = text.index("    dgamma = sum_dy_xhat")
+    totals = "        sum_dy_xhat += layout.over_rows(dy_block * x_hat)\n"
+    stored = text[start:end]
+    assert totals not in stored
+    early = text.replace(stored, "").replace(totals, stored + totals)
+    results = contract_rows.run(load(early, "layer_norm"), LAYERS["layer_norm"])
+    assert [result.name for result in failures(results)] == ["out replaces input"]
+
+
+# --- Damages -------------------------------------------------------------------------------------
+
+
+@BY_NAME
+def test_damages_are_caught(name: str) -> None:
+    """Some of them; the rest take minutes: verify --mutants."""
+    only = mutants(source(name))[::29]
+    result = score(source(name), LAYERS[name], REFERENCES[name], only=only)
+    assert len(result.verdicts) >= 10
+    assert not result.survivors, [mutant.name for mutant in result.survivors]
