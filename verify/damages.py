@@ -284,26 +284,6 @@ REWRITES: tuple[tuple[str, str, str], ...] = (
     ("block too short", "slice(start, start + rows)", "slice(start, start + max(1, rows - 1))"),
     ("blocks overlap", "slice(start, start + rows)", "slice(start, start + rows + 1)"),
     ("negative axis", "index %= x.ndim", "index = abs(index)"),
-    # layout of rows
-    ("last axis reduced", "block, axis=self.axes", "block, axis=-1"),
-    ("first axis of the rows", "axis=tuple(range(self.leading))", "axis=0"),
-    ("one axis of the features counted", "np.prod(self.features,", "np.prod(self.features[:1],"),
-    (
-        "last row left out",
-        "range(0, self.shape[cut], length)",
-        "range(0, self.shape[cut] - 1, length)",
-    ),
-    (
-        "first block left out",
-        "range(0, self.shape[cut], length)",
-        "range(length, self.shape[cut], length)",
-    ),
-    ("blocks overlap", "slice(start, start + length)", "slice(start, start + length + 1)"),
-    ("one outer block", "in np.ndindex(self.shape[:cut])", "in [(0,) * cut]"),
-    ("order of axes", "sorted(k % x.ndim for k in indices)", "[k % x.ndim for k in indices]"),
-    ("axes not kept", "layout.axes)\n", "(-1,))\n"),
-    ("row 0 of the jacobian", "np.unravel_index(row % rows,", "np.unravel_index(0,"),
-    ("default axes", "axes: Sequence[int] = (-1,)", "axes: Sequence[int] = (0,)"),
     ("channel 0 of the jacobian", "[channel].reshape(-1)", "[0].reshape(-1)"),
     ("axis not kept", "layout.axis)\n", "1)\n"),
     # parameters
@@ -356,6 +336,21 @@ REWRITES: tuple[tuple[str, str, str], ...] = (
 )
 
 
+ROW_REWRITES: tuple[tuple[str, str, str], ...] = (
+    ("last axis reduced", "block, axis=self.axes", "block, axis=-1"),
+    ("first axis of the rows", "axis=tuple(range(self.leading))", "axis=0"),
+    ("one axis of the features counted", "np.prod(self.features,", "np.prod(self.features[:1],"),
+    ("last row left out", "self.shape[cut], length)", "self.shape[cut] - 1, length)"),
+    ("first block left out", "range(0, self.shape[cut],", "range(length, self.shape[cut],"),
+    ("blocks overlap", "slice(start, start + length)", "slice(start, start + length + 1)"),
+    ("one outer block", "in np.ndindex(self.shape[:cut])", "in [(0,) * cut]"),
+    ("order of axes", "sorted(k % x.ndim for k in indices)", "[k % x.ndim for k in indices]"),
+    ("axes not kept", "layout.axes)\n", "(-1,))\n"),
+    ("row 0 of the jacobian", "np.unravel_index(row % rows,", "np.unravel_index(0,"),
+    ("default axes", "axes: Sequence[int] = (-1,)", "axes: Sequence[int] = (0,)"),
+)
+
+
 BLOCK_REWRITES: tuple[tuple[str, str, str], ...] = (
     ("relu of the other side", "np.maximum(a, 0)", "np.minimum(a, 0)"),
     ("slope of the other side", "np.where(a > 0, 1, 0)", "np.where(a > 0, 0, 1)"),
@@ -378,7 +373,7 @@ BLOCK_REWRITES: tuple[tuple[str, str, str], ...] = (
 
 def _of_text(source: str) -> Iterator[Mutant]:
     """Each rewrite at each place where its text occurs."""
-    for name, old, new in REWRITES + BLOCK_REWRITES:
+    for name, old, new in REWRITES + ROW_REWRITES + BLOCK_REWRITES:
         start = source.find(old)
         while start >= 0:
             line = source.count("\n", 0, start) + 1

@@ -13,7 +13,7 @@ from derive.layers import LAYERS
 from verify import accuracy_rows, contract_rows
 from verify.accuracy_cases import LISTED
 from verify.arrangements import row_arrangements
-from verify.damages import mutants
+from verify.damages import ROW_REWRITES, mutants
 from verify.exact import confirmed
 from verify.exact_rows import Normalised, Row
 from verify.kernel_exact import BLOCK, check, prepare
@@ -181,7 +181,9 @@ def test_a_result_that_replaces_its_input_is_written_last() -> None:
 @BY_NAME
 def test_damages_are_caught(name: str) -> None:
     """Some of them; the rest take minutes: verify --mutants."""
-    only = mutants(source(name))[::29]
+    every = mutants(source(name))
+    assert {rewrite for rewrite, _, _ in ROW_REWRITES} <= {mutant.name for mutant in every}
+    only = every[::29]
     result = score(source(name), LAYERS[name], REFERENCES[name], only=only)
     assert len(result.verdicts) >= 10
     assert not result.survivors, [mutant.name for mutant in result.survivors]
