@@ -189,6 +189,8 @@ def jacobian_form(examiner: RowExaminer) -> None:
         matrices = [jacobian(cache, row=row) for row in range(call.rows)]
         first = np.array_equal(jacobian(cache), matrices[0])
         examiner.hold(first, "jacobian(cache) is not of row 0")
+        for row in (call.rows, -call.rows - 1):
+            examiner.refuses(ValueError, f"row {row}", jacobian, cache, row=row, mentions=(row,))
         for matrix in matrices:
             examiner.like(matrix, (m, m), call.x.dtype, f"jacobian of x {shape}")
         wide = [matrix.astype(np.float64) for matrix in matrices]

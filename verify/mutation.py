@@ -56,9 +56,6 @@ EQUIVALENT = {
     "check left out in jacobian: not -layout.channels <= channel < layout.channels → False": (
         "the contract has no promise for such a channel; NumPy raises IndexError"
     ),
-    "check left out in jacobian: not -rows <= row < rows → False": (
-        "the contract has no promise for such a row; it is counted modulo the number of rows"
-    ),
 }
 
 
