@@ -92,10 +92,16 @@ def _check_labels(layer: Layer) -> None:
 
 
 def transform(
-    program: Program, passes: Sequence[ProgramPass], derivation: Derivation
+    program: Program,
+    passes: Sequence[ProgramPass],
+    derivation: Derivation,
+    more: Mapping[str, Expr] | None = None,
 ) -> tuple[Program, int]:
-    """The program after all passes, and how many results were proved to have kept their value."""
-    meaning = _meaning(derivation)
+    """The program after all passes, and how many results were proved to have kept their value.
+
+    ``more`` says what results have to be equal to that the derivation does not know.
+    """
+    meaning = {**_meaning(derivation), **(more or {})}
     proofs = 0
     for rewrite in passes:
         program = rewrite(before := program, derivation)

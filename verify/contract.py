@@ -4,10 +4,11 @@ Each clause is a function of :mod:`verify.contract_calls` (names, signatures, ca
 :mod:`verify.contract_arrays` (dtypes, shapes, layouts), :mod:`verify.contract_edges` (out, sizes,
 eps, NaN, warnings), :mod:`verify.contract_inference` (what is different in test mode),
 :mod:`verify.contract_statistics` or :mod:`verify.contract_vectors` (running statistics and
-folding), and its docstring is the promise.  Where values are compared it is with exact references
-(:mod:`verify.exact_batch_norm`, :mod:`verify.exact_inference`) within the contract's accuracy, or
-with the result for the plain contiguous array, within 4u of the largest element (float64: 64u): a
-kernel may sum in another order for another layout.
+folding) or :mod:`verify.contract_second_order` (the vjp of backward), and its docstring is the
+promise.  Where values are compared it is with exact references (:mod:`verify.exact_batch_norm`,
+:mod:`verify.exact_inference`) within the contract's accuracy, or with the result for the plain
+contiguous array, within 4u of the largest element (float64: 64u): a kernel may sum in another order
+for another layout.
 
 forward and backward must be there.  Every other function is optional: one that is missing is a
 single result, skipped, and the clauses about it alone are left out.
@@ -31,6 +32,7 @@ from verify.contract_arrays import ARRAY_CLAUSES
 from verify.contract_calls import CALL_CLAUSES, OPTIONAL
 from verify.contract_edges import EDGE_CLAUSES
 from verify.contract_inference import INFERENCE_CLAUSES
+from verify.contract_second_order import SECOND_ORDER_CLAUSES
 from verify.contract_statistics import STATISTICS_CLAUSES
 from verify.contract_vectors import VECTOR_CLAUSES
 from verify.examiner import AbsentError, Examiner, NotApplicableError, ViolationError
@@ -45,6 +47,7 @@ CLAUSES: tuple[Clause, ...] = (
     *INFERENCE_CLAUSES,
     *STATISTICS_CLAUSES,
     *VECTOR_CLAUSES,
+    *SECOND_ORDER_CLAUSES,
 )
 
 

@@ -23,6 +23,7 @@ SIGNATURES = {
     "backward_staged": "(dy, cache)",
     "jvp": "(x_dot, gamma_dot, beta_dot, cache)",
     "jacobian": "(cache, channel=0)",
+    "double_backward": "(v_dx, v_dgamma, v_dbeta, dy, cache)",
     "infer": "(x, gamma, beta, mean, var, *, eps=1e-05, axis=1, out=None)",
     "infer_backward": "(dy, x, gamma, mean, var, *, eps=1e-05, axis=1)",
     "running_update": "(mean, var, cache, *, momentum=0.1, unbiased=True)",

@@ -16,6 +16,8 @@ two centred vectors:
     y  = γr(x−μ) + β        dx = γr P(dy)        dγ = r Σdy(x−μ)        dβ = Σdy
     ẏ  = γ̇r(x−μ) + γr P(ẋ) + β̇
 
+and of backward, differentiated again, in three.
+
 Written out by hand on purpose: nothing here comes from the derivation that it helps to check.
 """
 
@@ -187,6 +189,21 @@ class Channel:
         moved = self._projected(Centred.of(x_dot))
         scaled = (Fraction(gamma_dot) * self.inv_std, self.x)
         return Affine((*moved.terms, scaled), Fraction(beta_dot))
+
+    def double_backward(
+        self, dy: NDArray[Any], v_dx: NDArray[Any], v_dgamma: float, v_dbeta: float
+    ) -> tuple[Affine, Affine, Fraction]:
+        """(g_dy, g_x, g_γ), the gradients of Σ v_dx dx + v_dγ dγ + v_dβ dβ."""
+        g, v, m, r = Centred.of(dy), Centred.of(v_dx), self.x.m, self.inv_std
+        of_dy, of_v, both = r * g.dot(self.x), r * v.dot(self.x), v.dot(g)
+        curvature = self.gamma * r * r / m
+        along = curvature * (3 * of_v * of_dy / m - both) - Fraction(v_dgamma) * r * of_dy / m
+        g_x = (
+            (along * r, self.x),
+            (-curvature * of_dy, v),
+            (Fraction(v_dgamma) * r - curvature * of_v, g),
+        )
+        return self.jvp(v_dx, v_dgamma, v_dbeta), Affine(g_x), r * (both - of_v * of_dy / m)
 
     def _projected(self, v: Centred) -> Affine:
         scale = self.gamma * self.inv_std

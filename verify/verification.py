@@ -23,6 +23,7 @@ from sympy import Expr
 from codegen.block import build_block
 from codegen.deployment import build_deployment
 from codegen.pipeline import build
+from codegen.second_order import build_second_order
 from derive.chart import NotNormalError
 from derive.derivation import Derivation
 from derive.expr import Definition
@@ -41,6 +42,7 @@ from verify import (
     contract_rows,
     exact_block,
     exact_deployment,
+    exact_second_order,
     kernel_exact,
 )
 from verify.accuracy_cases import Batch, Case
@@ -138,6 +140,9 @@ def proved(derivation: Derivation, *, lowered: bool) -> list[Result]:
         if derivation.layer == BATCH_NORM:
             deployment = "programs beside training"
             results.append(_lowered(deployment, lambda: build_deployment().proofs))
+            results.append(
+                _lowered("double backward", lambda: build_second_order(derivation).proofs)
+            )
     return results
 
 
@@ -234,6 +239,7 @@ def exact_kernel(subject: Subject, seed: int) -> list[Result]:
     outcomes = kernel_exact.check(subject.source, layer, reference, seed=seed)
     if layer == BATCH_NORM:
         outcomes += exact_deployment.check(subject.source, seed=seed)
+        outcomes += exact_second_order.check(subject.source, seed=seed)
     return from_outcomes(outcomes, prefix="kernel ")
 
 

@@ -17,6 +17,7 @@ from codegen.backends.numpy_cores import jacobian_core, staged_core
 from codegen.backends.numpy_deployment import deployment_text
 from codegen.backends.numpy_layouts import ArrayLayout, layout_of
 from codegen.backends.numpy_limits import refuse
+from codegen.backends.numpy_second_order import second_order_text
 from codegen.backends.numpy_text import (
     BACKWARD,
     CACHE,
@@ -39,6 +40,7 @@ from codegen.lower import u_and_r
 from codegen.names import CENTRE, CODE_NAMES, REST, code_name
 from codegen.passes import mean_of_data
 from codegen.pipeline import Kernel, Kernels
+from codegen.second_order import build_second_order
 from derive.expr import (
     Definition,
     Var,
@@ -120,6 +122,7 @@ class _Module:
             jacobian_core(kernels.jacobian, layout.jacobian_about),
         ]
         if self.layer == BATCH_NORM:
+            parts += second_order_text(build_second_order(derivation), self._formulas)
             parts += deployment_text(build_deployment(), self._formulas)
         return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
 

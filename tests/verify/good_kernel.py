@@ -19,6 +19,7 @@ class Kernel:
     backward_staged: Callable[..., Any] = batch_norm.backward_staged
     jvp: Callable[..., Any] = batch_norm.jvp
     jacobian: Callable[..., Any] = batch_norm.jacobian
+    double_backward: Callable[..., Any] = batch_norm.double_backward
     infer: Callable[..., Any] = batch_norm.infer
     infer_backward: Callable[..., Any] = batch_norm.infer_backward
     running_update: Callable[..., Any] = batch_norm.running_update

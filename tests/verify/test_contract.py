@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from generated.numpy_kernels import batch_norm
-from tests.verify import bad_inference, bad_kernels
+from tests.verify import bad_inference, bad_kernels, bad_second_order
 from tests.verify.good_kernel import BAD, GOOD, Kernel
 from verify import contract
 from verify.contract_calls import CALL_CLAUSES, OPTIONAL, REQUIRED
@@ -75,7 +75,10 @@ def test_a_small_damage_fails_few_clauses() -> None:
     for bad, broken in (
         (bad_kernels.nan_leaks, {"nan stays in channel", "var plus eps not positive"}),
         (bad_kernels.overflow_warns, {"no warning"}),
-        (bad_kernels.empty_refused, {"empty", "no warning"}),
+        (
+            bad_kernels.empty_refused,
+            {"empty", "no warning", "double backward small", "double backward no warning"},
+        ),
         (bad_kernels.axis_wraps, {"axis out of range"}),
         (bad_kernels.overlap_accepted, {"out overlaps", "out unfit", "cache outlives y"}),
     ):
@@ -89,6 +92,7 @@ def test_a_small_damage_beside_training_fails_its_own_clause() -> None:
         "running_update": bad_inference.one_row_always_refused,
         "population_statistics": bad_inference.population_sets_the_error_state,
         "fold_linear": bad_inference.fold_eps_parsed,
+        "double_backward": bad_second_order.absent_means_one,
     }
     results = contract.run(replace(GOOD, **damages))
     assert {result.name for result in failures(results)} == {
@@ -96,6 +100,7 @@ def test_a_small_damage_beside_training_fails_its_own_clause() -> None:
         "running update one row",
         "statistics no warning",
         "fold eps not real",
+        "double backward absent",
     }
 
 

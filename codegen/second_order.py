@@ -1,0 +1,50 @@
+"""The kernel of Batch Norm's double backward, from its closed forms in centred quantities.
+
+The program has the means of dy and v_dx by name, what is left of each, and the closed forms with
+their sums over those: nothing of the size of mΣvg − ΣvΣg is ever subtracted.  It goes through the
+passes and proofs of any other kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from codegen.lower import needed
+from codegen.passes import PASSES
+from codegen.pipeline import Kernel, transform
+from codegen.schedule import schedule
+from derive.derivation import Derivation
+from derive.expr import Definition, SumOver, adjoint, substitute
+from derive.second_order import SecondOrder, double_backward
+
+
+@dataclass(frozen=True)
+class SecondOrderKernel:
+    """The kernel, what it was derived from, and how many results were proved on the way."""
+
+    second: SecondOrder
+    kernel: Kernel
+    proofs: int
+
+
+def build_second_order(derivation: Derivation) -> SecondOrderKernel:
+    """Lower, rewrite, prove and schedule the double backward of a layer."""
+    second = double_backward(derivation)
+    layer = derivation.layer
+    statistics = tuple(d.var for d in layer if d.expr.has(SumOver))
+    elementwise = [d for d in layer if not d.expr.has(SumOver)]
+    closed = [second.closing.written_out(result) for result in second.results]
+    noted = [Definition(d.var, d.expr, "closed form of the double backward") for d in closed]
+    kept = (*layer.inputs, *layer.parameters, *statistics)
+    given = (*kept, adjoint(layer.output), *second.cotangents)
+    results = tuple(d.var for d in closed)
+    program = needed(given, [*elementwise, *second.split, *noted], results)
+    meaning = {}
+    for definition in closed:
+        expr = definition.expr
+        for named in reversed(second.split):
+            expr = substitute(expr, {named.var.label: named})
+        meaning[definition.var.label] = expr
+    program, proofs = transform(program, PASSES, derivation, meaning)
+    kernel = Kernel("double_backward", program, schedule(program, layer.data))
+    return SecondOrderKernel(second, kernel, proofs)

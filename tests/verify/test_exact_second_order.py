@@ -1,0 +1,50 @@
+"""The double backward's core on exact numbers: it is right, and every damage to it is seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from generated.numpy_kernels import batch_norm
+from verify.exact import confirmed
+from verify.exact_second_order import check, compare, prepare
+from verify.loading import load
+
+SOURCE = Path(batch_norm.__file__).read_text(encoding="utf-8")
+START = SOURCE.index("def _double_backward(")
+CORE = SOURCE[START : SOURCE.index("\ndef ", START + 1)]
+CASES = prepare(sizes=[2, 3])
+
+
+def test_the_kernel_is_exact() -> None:
+    outcomes = check(SOURCE)
+    assert confirmed(outcomes)
+    assert len(outcomes) == 6
+    assert sum(outcome.cases for outcome in outcomes) == 2 * 4 * (2 * 2 * sum(range(2, 7)) + 2 * 5)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "seen"),
+    [
+        ("scale_ = 3 *", "scale_ = 2 *", {"g_x"}),
+        ("scale_ * x_hat + scale__ * x_hat", "scale_ * x_hat", {"g_x"}),
+        (" + scale___ * v_dx_c", "", {"g_x"}),
+        (" + scale____ * dy_c", "", {"g_x"}),
+        ("inv_std**2 / m**2", "inv_std**2 / m", {"g_x"}),
+        ("            + scale_____ * (m * dy_c - x_hat * sum_dyc_xhat)\n", "", {"g_x"}),
+        ("(m * dy_c - x_hat * sum_dyc_xhat)", "m * dy_c", {"g_x"}),
+        (" + v_dbeta\n", "\n", {"g_dy"}),
+        ("v_dgamma * x_hat + v_dbeta", "v_dbeta", {"g_dy"}),
+        ("m * v_dx_c - x_hat * sum_vdxc_xhat", "m * v_dx_c", {"g_dy"}),
+        (" - sum_dyc_xhat * sum_vdxc_xhat", "", {"g_gamma"}),
+        ("x_block - mean - mean_rest", "x_block - mean", {"g_dy", "g_x"}),
+        ("mean_dy = sum_dy / m", "mean_dy = sum_dy / (m + 1)", {"g_x"}),
+        ("return (g_gamma,)", "return (1.0 * g_gamma,)", {"g_dy", "g_x", "g_gamma"}),
+    ],
+)  # the sums of centred factors do not see a shift of the other
+def test_a_damage_is_seen(before: str, after: str, seen: set[str]) -> None:
+    assert before in CORE
+    module = load(SOURCE.replace(CORE, CORE.replace(before, after)), "damaged")
+    failed = {o.claim for o in compare(module, CASES) if o.failures}
+    assert failed == {f"double_backward: {label}" for label in seen}
