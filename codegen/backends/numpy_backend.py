@@ -62,7 +62,7 @@ class NumpyBackend:
 
     def render(self, kernels: Kernels) -> str:
         layout = layout_of(kernels.derivation.layer)
-        refuse(kernels)
+        refuse(kernels, layout)
         return _Module(kernels, layout).text()
 
     def render_block(self, placements: Sequence[Placement]) -> str:

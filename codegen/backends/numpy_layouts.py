@@ -28,7 +28,7 @@ ERRORS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ArrayLayout:
     """The words and functions of one layout.
 

@@ -13,18 +13,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from keyword import iskeyword
-from pathlib import Path
 
 from sympy import Function, Pow, Symbol
 
+from codegen.backends.numpy_layouts import ArrayLayout
 from codegen.backends.numpy_text import (
     BACKWARD,
-    BATCH_JACOBIAN,
     CACHE,
     FORWARD,
     JVP,
     MODULE,
-    ROW_JACOBIAN,
     STAGED,
 )
 from codegen.backends.python_code import FUNCTIONS
@@ -36,30 +34,30 @@ from derive.functions import FUNCTIONS as BY_NAME
 from derive.functions import Activation, Sigmoid
 from derive.layer import Layer
 
-TEMPLATES = (MODULE, CACHE, FORWARD, BACKWARD, STAGED, JVP, BATCH_JACOBIAN, ROW_JACOBIAN)
-SUPPORT = Path(__file__).with_name("numpy_support.py")
+TEMPLATES = (MODULE, CACHE, FORWARD, BACKWARD, STAGED, JVP)
 IN_CORES = ("block", "float", "m")  # what else numpy_cores and numpy_backend print
 
 
-def refuse(kernels: Kernels) -> None:
+def refuse(kernels: Kernels, layout: ArrayLayout) -> None:
     """Raise InputError for what the module of these kernels could not say."""
     layer = kernels.derivation.layer
     _refuse_operations(layer)
-    _refuse_names(kernels, layer)
+    _refuse_names(kernels, layer, taken(layout))
 
 
 @cache
-def taken() -> frozenset[str]:
-    """Every name in the fixed text that a quantity's name would hide."""
-    tree = ast.parse(SUPPORT.read_text(encoding="utf-8"))
+def taken(layout: ArrayLayout) -> frozenset[str]:
+    """Every name in the fixed text of a layout that a quantity's name would hide."""
+    tree = ast.parse(layout.support())
     found = {*IN_CORES, *(CODE_NAMES.get(label, label) for label in PASS_LABELS)}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.add(node.name)
         elif isinstance(node, ast.AnnAssign | ast.Assign):
             found |= {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-    for template in TEMPLATES:
-        filled = defaultdict(lambda: "_", summary='"""_')  # which opens the docstring
+    for template in (*TEMPLATES, layout.jacobian):
+        filled = defaultdict(lambda: "_", layout.fields())
+        filled["summary"] = '"""_'  # which opens the docstring
         found |= set(_names(template.format_map(filled)))
     return frozenset(found - {"x", "y"})
 
@@ -73,7 +71,7 @@ def _names(text: str) -> Iterator[str]:
         before = token.string
 
 
-def _refuse_names(kernels: Kernels, layer: Layer) -> None:
+def _refuse_names(kernels: Kernels, layer: Layer, hidden: frozenset[str]) -> None:
     ends = (layer.data, layer.output)
     own = [v for v in (*layer.inputs, *layer.parameters, *(d.var for d in layer)) if v not in ends]
     named: dict[str, str] = {"x": "the data", "y": "the output"}
@@ -85,7 +83,7 @@ def _refuse_names(kernels: Kernels, layer: Layer) -> None:
             raise InputError(f"{where} is no name in Python; begin with a letter, then a-z, 0-9, _")
         if name in named:
             raise InputError(f"{where} would be called {name} in the module, as is {named[name]}")
-        if name in made or (name in taken() and (label, name) != (sizes.get("m"), "m")):
+        if name in made or (name in hidden and (label, name) != (sizes.get("m"), "m")):
             raise InputError(
                 f"{where} cannot be called {name} in a NumPy module, where {name} is "
                 "something else; call it otherwise"

@@ -52,7 +52,10 @@ def npz(**arrays: Any) -> bytes:
         (["verify", "--seed", "one"], "'one' is not a valid integer"),
         (["verify", "--mutants", "--quick"], "--mutants goes with neither --data nor --quick"),
         (["verify", "softmax", "--mutants"], "no kernel is generated for softmax yet"),
-        (["generate", "softmax"], "no array layout for softmax yet"),
+        (
+            ["generate", "softmax"],
+            "needs data called x and an output called y; softmax has x and p",
+        ),
         (["completion", "csh"], "'csh' is not one of 'bash', 'zsh', 'fish'"),
     ],
 )

@@ -24,7 +24,7 @@ from verify.evaluate import Evaluator
 from verify.fields import PRIME_FIELD, Index, NotASquare, Scalar, Values
 
 KERNELS = ("forward", "backward", "backward_staged", "jvp", "jacobian")
-SIZES = {"m": 3, "C": 2, "N": 2, "D": 1, "H": 2, "W": 1, "L": 2}
+SIZES = {"m": 3, "C": 2, "N": 2, "D": 1, "H": 2, "W": 1, "L": 2, "G": 2, "O": 2, "K": 3, "S": 2}
 
 
 # A Jacobian needs an output that varies like the data; without one there are no kernels.
