@@ -149,11 +149,6 @@ def double_backward_refuses(examiner: Examiner) -> None:
             bad = _with(use, argument, np.ones(shape, np.float32))
             what = f"double_backward: {argument} of shape {shape}"
             examiner.refuses(ValueError, what, bad.results, examiner, mentions=(shape,))
-    double_backward = examiner.function("double_backward")
-    for cache in (None, (), use.call.x):
-        arguments = use.v_dx, use.v_dgamma, use.v_dbeta, use.call.dy, cache
-        what = f"double_backward of a {type(cache).__name__}"
-        examiner.refuses((TypeError, ValueError), what, double_backward, *arguments)
 
 
 def _with(use: Use, argument: str, array: Array) -> Use:
