@@ -23,7 +23,7 @@ from codegen.schedule import schedule
 from derive.chart import NotNormalError
 from derive.derivation import Derivation
 from derive.errors import InputError
-from derive.expr import Definition, Var, add, free_axes, mul, substitute, variables
+from derive.expr import Definition, SumOver, Var, add, free_axes, mul, substitute, variables
 from derive.layer import Layer
 from derive.normal_form import NormalForm
 from derive.trace import CertificationError
@@ -155,8 +155,20 @@ def certify_program(
         except NotNormalError as error:
             raise CertificationError(f"{stage} made {result.label} of {layer}: {error}") from error
         if made != theirs.poly(meaning[result.label]):
+            _check_solved(result, derivation)
             raise CertificationError(f"{stage} changed {result.label} of {layer}")
     return len(results)
+
+
+def _check_solved(result: Var, derivation: Derivation) -> None:
+    """A statistic whose definition gave no identity cannot be told from any other number."""
+    solved = {identity.source.label for identity in derivation.chart.identities}
+    for definition in derivation.layer:
+        if definition.var == result and definition.expr.has(SumOver) and result.label not in solved:
+            raise InputError(
+                f"{derivation.layer.name}: a kernel cannot be proved, as the definition of "
+                f"{result.label} is not one sum of one coordinate"
+            )
 
 
 def _unfolded(result: Var, program: Program) -> Expr:

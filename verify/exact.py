@@ -13,7 +13,7 @@ formula that lacks a term would pass.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations, product
 from random import Random
@@ -76,7 +76,10 @@ class Counterexample:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one claim over one field.  ``skipped`` says why nothing was compared."""
+    """What became of one claim over one field.
+
+    ``skipped`` says why nothing was compared, or from which size on.
+    """
 
     claim: str
     field: str
@@ -110,14 +113,15 @@ def check(
     outcomes = []
     for number_field in FIELDS:
         rng = Random(f"{layer.name} {number_field.name} {seed}")
-        try:
-            points = [draw(layer, reference, number_field, m, rng) for m in sizes]
-        except OutsideTheField as reason:
-            outcomes += [
-                Outcome(c.name, number_field.name, 0, 0, None, str(reason)) for c in claims
-            ]
-        else:
-            outcomes += [_compare(claim, number_field.name, points, rng) for claim in claims]
+        points, why = [], ""
+        for m in sizes:
+            try:
+                points.append(draw(layer, reference, number_field, m, rng))
+            except OutsideTheField as reason:
+                why = f"from m = {m}: {reason}" if points else str(reason)
+                break
+        compared = (_compare(claim, number_field.name, points, rng) for claim in claims)
+        outcomes += [replace(outcome, skipped=why) for outcome in compared]
     return outcomes
 
 

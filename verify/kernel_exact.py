@@ -33,7 +33,7 @@ from derive.layer import Layer
 from verify.arrangements import Arrangement, Array, arrangements, row_arrangements
 from verify.exact import Counterexample, Outcome, Point, draw
 from verify.fields import FIELDS, OutsideTheField
-from verify.kernel_numbers import Number
+from verify.kernel_numbers import ExactNumPy, Number
 from verify.loading import load
 from verify.references import Reference, extents
 
@@ -209,7 +209,7 @@ class _Kernel:
     """The cores of a generated module, made to compute on objects."""
 
     def __init__(self, module: ModuleType, layer: Layer) -> None:
-        vars(module).update(_WIDE=object, _BLOCK=BLOCK)
+        vars(module).update(_WIDE=object, _BLOCK=BLOCK, np=ExactNumPy())
         self.module, self.layer = module, layer
         other = {code_name(var) for var in (*layer.inputs, *layer.parameters)} | {"axis", "axes"}
         self.kept = [name for name in module.Cache._fields if name not in other]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 
 from verify.fields import Field, Scalar
 
@@ -78,3 +81,17 @@ class Number:
     def exp(self) -> Number:
         """What np.exp asks of an object: the field's formal exponential."""
         return Number(self.over.exp(self.value), self.over)
+
+
+class ExactNumPy:
+    """NumPy, but for sign, which makes ints of objects; half an int would be a float."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+    @staticmethod
+    def sign(values: Any) -> Any:
+        def one(value: Number) -> Number:
+            return Number(value.over.number((value > 0) - (value < 0)), value.over)
+
+        return np.frompyfunc(one, 1, 1)(values)

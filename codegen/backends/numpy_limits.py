@@ -37,6 +37,8 @@ from derive.layer import Layer
 TEMPLATES = (MODULE, CACHE, FORWARD, BACKWARD, STAGED, JVP)
 IN_CORES = ("block", "float", "m")  # what else numpy_cores and numpy_backend print
 
+IN_COMPREHENSIONS = {"a"}  # bound there alone, where no quantity is mentioned
+
 
 def refuse(kernels: Kernels, layout: ArrayLayout) -> None:
     """Raise InputError for what the module of these kernels could not say."""
@@ -59,7 +61,7 @@ def taken(layout: ArrayLayout) -> frozenset[str]:
         filled = defaultdict(lambda: "_", layout.fields())
         filled["summary"] = '"""_'  # which opens the docstring
         found |= set(_names(template.format_map(filled)))
-    return frozenset(found - {"x", "y"})
+    return frozenset(found - {"x", "y"} - IN_COMPREHENSIONS)
 
 
 def _names(text: str) -> Iterator[str]:

@@ -91,7 +91,7 @@ def test_one_name_for_two_parameters() -> None:
 
 
 def test_names_that_mean_nothing_else_are_taken() -> None:
-    for name in ("scale", "gain", "length", "rows", "weight", "energy", "z"):
+    for name in ("a", "scale", "gain", "length", "rows", "weight", "energy", "z"):
         layer = renamed(learnt=name)
         refuse(replace(kernels(), derivation=replace(kernels().derivation, layer=layer)), BATCH)
     refuse(kernels(), BATCH)
@@ -148,6 +148,7 @@ WORKING = [
     "gamma * abs(x - mu) + eps",
     "gamma * relu(x - mu) + eps",
     "gamma * max(x - mu, eps)",
+    "max(x - mu, gamma * (x - mu)) * eps",
     "gamma * sign(x - mu) * (x - mu) * eps",
     "gamma * sigmoid(x - mu) + tanh(x) * eps",
     "gamma * (x - mu) + log(eps) * step(x)",
@@ -169,6 +170,14 @@ def test_kernels_of_elementwise_functions(formula: str) -> None:
     result, _ = load(text, "own").forward(data, scale, eps=0.25)
     assert np.isfinite(result).all()
     assert result.std() > 0
+
+
+def test_a_statistic_that_proofs_cannot_solve_for() -> None:
+    layer = parse_layer(
+        "axes: n, c\nx[n,c]; t[c]\nv[c] = mean[n](max(x, t))\ny[n,c] = x - v", "own"
+    )
+    with pytest.raises(InputError, match="own: a kernel cannot be proved, as the definition of v"):
+        build(derive(layer))
 
 
 def test_the_exact_comparison_sees_a_wrong_sign() -> None:

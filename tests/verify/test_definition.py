@@ -144,4 +144,7 @@ def test_data_are_not_compared_with_another_layer() -> None:
     subject = Subject(derivation_of("softmax"), None, own=True, no_kernel="none here")
     rows = verify(subject, progress=stages.append)
     assert {r.skipped for r in rows if r.skipped} == {"none here"}
+    exact = [r.detail for r in rows if r.group == "exact" and not r.skipped]
+    assert exact
+    assert all(said.endswith("the reference is the definition itself") for said in exact)
     assert not failures(rows)
