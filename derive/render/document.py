@@ -163,11 +163,11 @@ class _Writer:
         yield from self._staged()
         yield Heading("Not proved")
         said = self.derivation.unproved.replace("{", "{{").replace("}", "}}")
-        yield Words(f"{said}.")
+        yield Words(said)
         yield Words(
-            "What stands above is the chain rule, staged, without a closed form; `backnorm verify` "
-            "compares it exactly at sampled sizes.  To have it proved, keep to what has a normal "
-            "form: divide by, and take roots of, single quantities."
+            "What stands above is the chain rule, staged, without a closed form; backnorm verify "
+            "compares it exactly at sampled sizes; to have it proved, keep to what has a normal "
+            "form: divide by, and take roots of, single quantities"
         )
 
     def _closed(self) -> Iterator[Block]:

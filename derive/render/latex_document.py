@@ -63,6 +63,8 @@ def _escaped(text: str) -> str:
 
 def latex_words(block: Words) -> str:
     """A sentence with its formulas in line."""
+    if not block.formulas:  # a message may have names with underscores in it
+        return _escaped(block.template.format())
     return block.template.format(*(f"${to_latex(tree)}$" for tree in block.formulas))
 
 
