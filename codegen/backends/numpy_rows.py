@@ -20,7 +20,6 @@ from codegen.backends.python_lines import signature, statement, tuple_of
 from codegen.ir import Assign, is_sum
 from codegen.names import code_name
 from codegen.pipeline import Kernel
-from derive.errors import InputError
 from derive.expr import SumOver, Var, free_axes, variables
 
 RETURNS = "tuple[Array, ...]"
@@ -92,25 +91,15 @@ def row_namer(data: Var) -> Name:
 
 
 def _split(kernel: Kernel, data: Var) -> tuple[list[Assign], list[Assign]]:
-    """The totals over rows, and what depends on them.
-
-    Raises InputError where a result that varies over rows does: that is not one reading.
-    """
+    """The totals over rows, and what depends on them: values of the parameters' shape."""
     rows, _ = data.axes
-    totals: list[Assign] = []
+    assigns = kernel.program.assigns
+    totals = [a for a in assigns if is_sum(a) and a.expr.axes == (rows,)]
+    late = {a.target for a in totals}
     after: list[Assign] = []
-    late: set[Var] = set()
-    for assign in kernel.program.assigns:
+    for assign in assigns:
         if late & set(variables(assign.expr)):
-            if rows in assign.target.axes or is_sum(assign):
-                raise InputError(
-                    f"the NumPy backend computes row by row, but {assign.target.name} of "
-                    f"{kernel.name} needs a sum over all rows"
-                )
+            assert rows not in assign.target.axes, "a sum over the rows is needed in each of them"
             after.append(assign)
-        elif is_sum(assign) and assign.expr.axes == (rows,):
-            totals.append(assign)
-        else:
-            continue
-        late.add(assign.target)
+            late.add(assign.target)
     return totals, after
