@@ -105,6 +105,12 @@ class Doubles:
     def exp(self, a: float) -> float:
         return math.exp(a)
 
+    def log(self, a: float) -> float:
+        return math.log(a)
+
+    def transcendental(self, name: str, a: float) -> float:
+        raise NotImplementedError(f"{name} is in no formula here")
+
 
 def ours(batch: Batch) -> Found:
     """The kernel, and the closed forms of the study."""
