@@ -36,7 +36,7 @@ MODULE_OF: dict[str, str] = {
     **{name: name for name in KERNEL_LAYERS},
     **{f"batch_norm_{kind}": "batch_norm" for kind in ("1d", "2d", "3d", "inference")},
     **{f"block_{kind}": "block" for kind in ("identity", "sigmoid", "tanh", "relu", "behind")},
-    **dict.fromkeys(("running_statistics", "folding"), "batch_norm"),
+    **dict.fromkeys(("running_statistics", "folding", "higher_orders"), "batch_norm"),
 }
 PACKAGE_DOC = '"""Generated kernels: each module stands alone with its array library."""\n'
 
