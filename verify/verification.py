@@ -344,6 +344,9 @@ def on_data(module: ModuleType, data: Matrix, seed: int) -> list[Result]:
 
 def _on_data(module: ModuleType, data: Matrix, dtype: str, seed: int) -> Result:
     rows, columns = data.values.shape
+    if rows < 3:
+        why = "with m = 2 the terms of dx cancel to eps/(var + eps) of their size, in any kernel"
+        return skipped("checked", f"{data.name} {dtype}", why)
     with np.errstate(over="ignore"):
         x = data.values.astype(dtype)
     if not np.isfinite(x).all():

@@ -279,6 +279,12 @@ def test_data_that_overflow_float32_are_skipped_there() -> None:
     assert narrow.skipped == "its values overflow float32"
 
 
+def test_two_rows_are_skipped() -> None:
+    for result in on_data(load(source(), "batch_norm"), matrix(np.eye(2)), seed=0):
+        assert result.status == "skipped"
+        assert "with m = 2" in result.skipped
+
+
 def test_data_whose_squares_overflow_are_skipped() -> None:
     values = np.random.default_rng(0).normal(size=(8, 2)) * 1e200
     for result in on_data(load(source(), "batch_norm"), matrix(values), seed=0):
