@@ -31,7 +31,7 @@ from derive.layer import Layer
 from derive.normal_form import NormalForm
 from derive.polynomial import ONE, Monomial, name_of
 from derive.rules import STAGE, Context, close, rewrite
-from derive.trace import Fact, JacobianEntry, Reason, Result, certify
+from derive.trace import Fact, JacobianEntry, Reason, Result, certify, stated
 
 
 @dataclass(frozen=True)
@@ -159,9 +159,7 @@ def _facts(layer: Layer, matrix: _Matrix, u: Var, dx: Definition) -> tuple[Fact,
     R = matrix.var  # noqa: N806 - R is its name
 
     def fact(says: str, lhs: Expr, *formulas: Expr) -> Fact:
-        rhs = closed_form(lhs, normal_form)
-        certify(lhs, rhs, normal_form, says)
-        return Fact(lhs, rhs, Reason(says, formulas))
+        return stated(lhs, closed_form(lhs, normal_form), normal_form, says, *formulas)
 
     product = SumOver(mul(adjoint(layer.output), u, R), *rows)
     certify(product, matrix.moved(dx.expr), normal_form, "dx = dy·uR")

@@ -102,3 +102,9 @@ def certify(before: Expr, after: Expr, normal_form: NormalForm, rule: str) -> No
     """Raise unless the two sides have the same normal form."""
     if not normal_form.zero(before - after):
         raise CertificationError(f"rule {rule!r} changed the value: {before} is not {after}")
+
+
+def stated(lhs: Expr, rhs: Expr, normal_form: NormalForm, says: str, *formulas: Expr) -> Fact:
+    """The fact that both sides are equal, proved as it is made."""
+    certify(lhs, rhs, normal_form, says)
+    return Fact(lhs, rhs, Reason(says, formulas))

@@ -28,7 +28,7 @@ from derive.layers.batch_norm_inference import BATCH_NORM_INFERENCE, mean, varia
 from derive.normal_form import NormalForm
 from derive.rules import COLLECT, INSERT, Context, rewrite
 from derive.study import Section, Study
-from derive.trace import Fact, JacobianEntry, Reason, Result, Step, certify
+from derive.trace import JacobianEntry, Reason, Result, Step, stated
 
 k = Axis("k", "K")
 a, weight, bias = Var("a", n, k), Var("W", c, k), Var("b", c)
@@ -74,8 +74,7 @@ def _folded(layer: Layer, factor: Var, rest: Var, title: str) -> Section:
     second = _rest(start, rest, layer, normal_form)
     whole = add(SumOver(mul(factor, layer.data), *mixed), rest)
     both = normal_form.knowing({factor.label: first, rest.label: second.definition})
-    certify(layer.output, whole, both, "folding")
-    fact = Fact(layer.output, whole, Reason("the same for every input"))
+    fact = stated(layer.output, whole, both, "the same for every input")
     return Section(
         title,
         layer.title,

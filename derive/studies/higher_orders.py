@@ -8,7 +8,7 @@ its backward again, gets other results.
 
 from __future__ import annotations
 
-from sympy import Expr, Pow, sqrt
+from sympy import Pow, sqrt
 
 from derive.derivation import Derivation, derive
 from derive.differentiate import vjp
@@ -20,7 +20,7 @@ from derive.normal_form import NormalForm
 from derive.rules import Context
 from derive.second_order import SecondOrder, cotangent, double_backward, gradient
 from derive.study import Prover, Section, Study
-from derive.trace import Fact, Reason, Result, certify
+from derive.trace import Reason, Result, stated
 
 p, q, potential = Var("p", n, c), Var("q", n, c), Var("F", c)
 i, j, k = n, n.prime(), n.prime(2)
@@ -64,9 +64,11 @@ def _double_backward(second: SecondOrder) -> Section:
     pushed = substitute(second.derivation.tangent.closed, inserted)
     g_dy, g_x, g_gamma = (result.var for result in second.results)
     facts = (
-        _fact(g_dy, pushed, normal_form, "backward is linear in {}: this is the jvp", dy),
-        _fact(mul(gamma, g_gamma), SumOver(mul(v_dx, dx), n), normal_form, "{} is a factor", gamma),
-        _fact(SumOver(g_x, n), mul(0), normal_form, "a shift of the whole batch changes nothing"),
+        stated(g_dy, pushed, normal_form, "backward is linear in {}: this is the jvp", dy),
+        stated(
+            mul(gamma, g_gamma), SumOver(mul(v_dx, dx), n), normal_form, "{} is a factor", gamma
+        ),
+        stated(SumOver(g_x, n), mul(0), normal_form, "a shift of the whole batch changes nothing"),
     )
     return Section(
         "Double backward",
@@ -87,10 +89,10 @@ def _hessian(second: SecondOrder, bilinear: Order, entry: Definition) -> Section
     contracted = SumOver(mul(h, dy.at(j, c), v_dx.at(k, c)), j, k)
     rest = mul(v_dgamma, Pow(gamma, -1), dx)
     facts = (
-        _fact(h, swapped, normal_form, "symmetric in the first two indices"),
-        _fact(h, cycled, normal_form, "and so in all three indices"),
-        _fact(SumOver(h, k), mul(0), normal_form, "a shift of the whole batch changes nothing"),
-        _fact(gradient(x), add(contracted, rest), normal_form, "the double backward by {}", h),
+        stated(h, swapped, normal_form, "symmetric in the first two indices"),
+        stated(h, cycled, normal_form, "and so in all three indices"),
+        stated(SumOver(h, k), mul(0), normal_form, "a shift of the whole batch changes nothing"),
+        stated(gradient(x), add(contracted, rest), normal_form, "the double backward by {}", h),
     )
     return Section(
         "Hessian",
@@ -144,11 +146,6 @@ def _directional(orders: tuple[Order, ...]) -> Section:
         tuple(order.written_out for order in orders),
         _prover(first.closing.normal_form().knowing(known)),
     )
-
-
-def _fact(lhs: Expr, rhs: Expr, normal_form: NormalForm, says: str, *formulas: Expr) -> Fact:
-    certify(lhs, rhs, normal_form, says)
-    return Fact(lhs, rhs, Reason(says, formulas))
 
 
 def _prover(normal_form: NormalForm) -> Prover:

@@ -16,7 +16,7 @@ from derive.layers.batch_norm_inference import BATCH_NORM_INFERENCE, mean, varia
 from derive.normal_form import NormalForm
 from derive.rules import COLLECT, INSERT, Context, rewrite
 from derive.study import Section, Study
-from derive.trace import Fact, Reason, Result, certify
+from derive.trace import Fact, Reason, Result, stated
 
 
 def _develop() -> tuple[Section, ...]:
@@ -64,9 +64,7 @@ def _develop() -> tuple[Section, ...]:
 
 
 def _fact(lhs: Expr, says: str, context: Context, *formulas: Expr) -> Fact:
-    rhs = closed_form(lhs, context.normal_form)
-    certify(lhs, rhs, context.normal_form, says)
-    return Fact(lhs, rhs, Reason(says, formulas))
+    return stated(lhs, closed_form(lhs, context.normal_form), context.normal_form, says, *formulas)
 
 
 STUDY = Study(

@@ -123,6 +123,8 @@ def test_the_kernel_is_accurate() -> None:
     assert not failures(results)
     assert {result.name for result in results} >= {f"{case.dtype}: {case.name}" for case in LISTED}
     assert all(result.cases > 0 for result in results)
+    # The limit for float64 grows with |mean|/std; this kernel needs none of that.
+    assert all((r.worst or 0) <= 16 for r in results if r.name.startswith("float64"))
 
 
 def test_same_seed_same_numbers() -> None:
