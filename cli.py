@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commands import COMMANDS
-from commands.help import Context, help_settings
+from commands.help import Group, help_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,13 +23,8 @@ VERSION = "0.1.0"
 COMPLETION = "_BACKNORM_COMPLETE"  # set by a shell that asks what could follow
 
 
-class Group(click.Group):
-    """The commands in the order of their table, not of the alphabet."""
-
-    context_class = Context
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+class Root(Group):
+    """The commands."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args[:2] == ["verify", "contract"]:  # another name of that command
@@ -37,7 +32,7 @@ class Group(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=Group, commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Root, commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="backnorm")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def cli(debug: bool) -> None:

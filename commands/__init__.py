@@ -7,10 +7,10 @@ functions, so that ``--help`` answers at once.  A command returns its exit statu
 import click
 
 from commands import (
+    audit,
     completion,
     contract,
     derive,
-    documents,
     generate,
     list_layers,
     plot,
@@ -25,7 +25,7 @@ COMMANDS: dict[str, click.Command] = {
     "generate": generate.command,
     "verify": verify.command,
     "contract": contract.command,
-    "documents": documents.command,
+    "audit": audit.command,
     "list": list_layers.command,
     "plot": plot.command,
     "completion": completion.command,

@@ -34,6 +34,13 @@ class Command(click.Command):
     context_class = Context
 
 
+class Group(click.Group, Command):
+    """Commands in the order of their table, not of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
 def help_settings() -> dict[str, Any]:
     """The context's settings for the terminal at hand: its width, up to 80, and NO_COLOR."""
     width = min(shutil.get_terminal_size().columns, 80)

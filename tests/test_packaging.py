@@ -103,7 +103,7 @@ TRACKED = [
     "generated/__init__.py",
     "tests/__init__.py",
     "verify/__init__.py",
-    "verify/documents/000.toml",
+    "verify/audit/documents/000.toml",
 ]
 WHEEL = [
     "backnorm-1.dist-info/METADATA",
@@ -121,7 +121,7 @@ WHEEL = [
         ("verify/__init__.py", "", "verify/__init__.py is missing"),
         ("data/wine.csv", "", "data/wine.csv is missing"),
         ("derive/layers/__init__.py", "", "derive/layers/__init__.py is missing"),
-        ("verify/documents/000.toml", "", "verify/documents/000.toml is missing"),
+        ("verify/audit/documents/000.toml", "", "verify/audit/documents/000.toml is missing"),
         ("", "generated/stale.py", "generated/stale.py is not in the repository"),
     ],
 )

@@ -11,12 +11,17 @@ import pytest
 
 import cli
 from codegen import emit
-from commands import COMMANDS
+from commands import COMMANDS, audit
 from commands.help import Command
 from tests.cli.calling import ROOT, call, environment, process
 
 HEAVY = ("sympy", "numpy", "mpmath", "rich", "derive", "codegen", "verify")
-HELPS = [["--help"], ["-h"], *([name, "--help"] for name in COMMANDS)]
+HELPS = [
+    ["--help"],
+    ["-h"],
+    *([name, "--help"] for name in COMMANDS),
+    *(["audit", name, "--help"] for name in audit.COMMANDS),
+]
 LOADED_AFTER = f"""
 import sys, cli
 for arguments in {[*HELPS, ["--version"]]}:
@@ -51,7 +56,7 @@ def test_help_answers_at_once() -> None:
 
 def test_every_command_is_one_of_ours() -> None:
     """Then its help keeps to the terminal's width."""
-    for name, command in COMMANDS.items():
+    for name, command in {**COMMANDS, **audit.COMMANDS}.items():
         assert isinstance(command, Command), name
         assert command.help, name
 

@@ -1,6 +1,6 @@
 """The source documents' formulas, transcribed: TOML files read as data.
 
-``verify/documents/NNN.toml`` is one document::
+``verify/audit/documents/NNN.toml`` is one document::
 
     title = "…"             # of the document
     cleaned = "…"           # what damage of the text was repaired, if any

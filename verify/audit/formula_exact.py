@@ -30,14 +30,14 @@ from derive.layer import Layer
 from derive.studies.running_statistics import STUDY as RUNNING
 from derive.trace import Fact, Reason
 from verify import exact, exact_samples
+from verify.audit.subjects import LETTERS, STUDY, Compound, unfolded
 from verify.duals import Dual
 from verify.exact import Claim, Counterexample, Outcome, Point
 from verify.fields import RATIONALS, Arithmetic, NotASquare, Scalar, Values
 from verify.references import REFERENCES, Node, Reference
-from verify.subjects import LETTERS, STUDY, Compound, unfolded
 
 if TYPE_CHECKING:
-    from verify.published import Reading
+    from verify.audit.formula import Reading
 
 SIZES = range(2, 5)
 SMALL = range(2, 4)  # sizes that are searched for the smallest example

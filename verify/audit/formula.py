@@ -9,7 +9,7 @@
 * **cannot be proved**: none of these.
 
 The verdict is *proved*; whatever is found equal is also held to the *exact* oracle
-(:mod:`verify.published_exact`), and a disagreement is an error of this program.
+(:mod:`verify.audit.formula_exact`), and a disagreement is an error of this program.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ from derive.normal_form import NormalForm
 from derive.polynomial import Poly
 from derive.studies.running_statistics import momentum
 from derive.trace import CertificationError, JacobianEntry
-from verify import published_exact
-from verify.published_exact import Example
-from verify.subjects import ITEMS, Subject, subject, taken_at, unfolded
-from verify.transcriptions import Document, Statement
+from verify.audit import formula_exact
+from verify.audit.formula_exact import Example
+from verify.audit.subjects import ITEMS, Subject, subject, taken_at, unfolded
+from verify.audit.transcriptions import Document, Statement
 
 Verdict = Literal["equal", "equal through an identity", "convention", "wrong", "cannot be proved"]
 
@@ -258,7 +258,7 @@ def _all(reading: Reading) -> dict[str, Definition]:
 def _judged(
     reading: Reading, identities: tuple[Identity, ...], known: Mapping[str, Definition]
 ) -> Judgement:
-    outcome = published_exact.confirm(reading)
+    outcome = formula_exact.confirm(reading)
     if outcome.example is not None:
         raise CertificationError(
             f"{reading.statement.reads!r} was proved, but the oracle finds {outcome.example}"
@@ -285,10 +285,10 @@ def _disproved(
 ) -> Judgement:
     """Wrong, if an example says so under every convention; else nothing can be said."""
     mentioned = [*filter(reading.mentions, CONVENTIONS)]
-    outcomes = [published_exact.confirm(reading.under(c)) for c in (None, *mentioned)]
+    outcomes = [formula_exact.confirm(reading.under(c)) for c in (None, *mentioned)]
     declared = [convention for convention in mentioned if convention.name == statement.under]
     reading = reading.under(declared[0] if declared else None)
-    example = published_exact.smallest(reading)
+    example = formula_exact.smallest(reading)
     if example is None or any(o.cases and o.example is None for o in outcomes):
         return Judgement("cannot be proved", reading.subject)
     corrected = None

@@ -10,14 +10,14 @@ import pytest
 
 from derive.errors import InputError, SourceError
 from derive.trace import CertificationError
-from verify import published, published_exact
-from verify.published import CONVENTIONS, Judgement, Verdict, judge
-from verify.published_exact import Confirmation, Example
-from verify.published_page import as_line, evidence, judged, page
-from verify.subjects import subject
-from verify.transcriptions import Document, Statement, document, documents
+from verify.audit import formula, formula_exact
+from verify.audit.documents_page import as_line, evidence, judged, page
+from verify.audit.formula import CONVENTIONS, Judgement, Verdict, judge
+from verify.audit.formula_exact import Confirmation, Example
+from verify.audit.subjects import subject
+from verify.audit.transcriptions import Document, Statement, document, documents
 
-PAGE = Path(__file__).parents[2] / "docs" / "source_documents.md"
+PAGE = Path(__file__).parents[3] / "docs" / "source_documents.md"
 DOCUMENTS = {found.number: found for found in documents()}
 
 EQUAL, IDENTITY, CONVENTION, WRONG = "equal", "equal through an identity", "convention", "wrong"
@@ -184,20 +184,20 @@ def test_different_indices_matter() -> None:
 def test_without_the_conventions(
     number: str, verdict: Verdict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(published, "CONVENTIONS", ())
+    monkeypatch.setattr(formula, "CONVENTIONS", ())
     taken, where = statement(number)
     assert judge(taken, where.names).verdict == verdict
 
 
 def test_an_oracle_that_contradicts_a_proof_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     refuted = Confirmation(1, Example((), (), (), "1", "2"))
-    monkeypatch.setattr(published_exact, "confirm", lambda _: refuted)
+    monkeypatch.setattr(formula_exact, "confirm", lambda _: refuted)
     with pytest.raises(CertificationError, match="was proved, but the oracle finds"):
         judge(*statement("000.1")[:1])
 
 
 def test_what_the_oracle_holds_up_is_not_called_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(published, "_proved", lambda _: None)
+    monkeypatch.setattr(formula, "_proved", lambda _: None)
     assert judge(statement("000.1")[0]).verdict == "cannot be proved"
 
 
@@ -235,6 +235,6 @@ def test_what_cannot_be_read_says_where() -> None:
 
 
 def test_numbers_are_searched_in_the_order_of_their_sum() -> None:
-    found = [n for total in range(5) for n in published_exact._summing(total, 2)]
+    found = [n for total in range(5) for n in formula_exact._summing(total, 2)]
     assert sorted(found) == list(itertools.product(range(3), repeat=2))
     assert [sum(numbers) for numbers in found] == sorted(map(sum, found))

@@ -18,10 +18,10 @@ from derive.render.notation_file import PAPER
 from derive.render.notation_fit import fitted
 from derive.render.text import to_line
 from derive.render.tree import Node
-from verify.published import Judgement, Verdict, judge_all
-from verify.published_exact import Example
-from verify.subjects import STUDY
-from verify.transcriptions import Document, Statement
+from verify.audit.formula import Judgement, Verdict, judge_all
+from verify.audit.formula_exact import Example
+from verify.audit.subjects import STUDY
+from verify.audit.transcriptions import Document, Statement
 
 Printed = Callable[[Node], str]
 Judged = tuple[str, Statement, Judgement]  # with the formula's number, such as 000.5
@@ -37,10 +37,10 @@ VERDICTS: dict[Verdict, str] = {
 HEAD = """\
 # The formulas of the source documents
 
-<!-- Written by `backnorm documents --out docs/source_documents.md`: do not edit. -->
+<!-- Written by `backnorm audit documents --out docs/source_documents.md`: do not edit. -->
 
 Every formula about Batch Norm in the five documents that this project started from, transcribed
-(`verify/documents/`) and judged by the tool. The verdicts:
+(`verify/audit/documents/`) and judged by the tool. The verdicts:
 
 {verdicts}
 

@@ -1,4 +1,4 @@
-"""``backnorm documents``: are the formulas of the source documents right?"""
+"""``backnorm audit documents``: are the formulas of the source documents right?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from commands.help import Command
 
 if TYPE_CHECKING:
-    from verify.published_page import Judged
+    from verify.audit.documents_page import Judged
 
 PAGE = Path("docs") / "source_documents.md"  # in a checkout
 
@@ -35,8 +35,8 @@ def command(out: Path | None, check: bool) -> int:
     that show it.
     """
     from commands.console import Progress
-    from verify.published_page import judged, page
-    from verify.transcriptions import documents
+    from verify.audit.documents_page import judged, page
+    from verify.audit.transcriptions import documents
 
     progress = Progress()
     try:
@@ -57,7 +57,7 @@ def command(out: Path | None, check: bool) -> int:
 
 def _show(formulas: list[Judged]) -> None:
     from commands.console import is_ascii, print_table, say
-    from verify.published_page import as_line, evidence
+    from verify.audit.documents_page import as_line, evidence
 
     rows = [(number, j.verdict, str(j.cases or "-"), s.reads) for number, s, j in formulas]
     print_table(["formula", "verdict", "exact", "read as"], rows, right=["exact"])

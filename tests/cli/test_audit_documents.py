@@ -1,4 +1,4 @@
-"""``documents``: the table, the page that is written, and what --check finds."""
+"""``audit documents``: the table, the page that is written, and what --check finds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.calling import call, is_one_line_of_error
-from verify import transcriptions
+from verify.audit import transcriptions
 
 WRONG = "002.3, wrong: It is so even if sigma^2 is the name of what others"
 
@@ -20,7 +20,7 @@ def one_document(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_table_and_its_evidence() -> None:
-    shown = call("documents")
+    shown = call("audit", "documents")
     assert shown.status == 0
     assert shown.err == "... judging the formulas\n"
     assert shown.lines[0].split() == ["formula", "verdict", "exact", "read", "as"]
@@ -35,24 +35,24 @@ def test_the_table_and_its_evidence() -> None:
 
 
 def test_ascii_streams_get_ascii() -> None:
-    assert "\\u" not in call("documents", encoding="ascii").out
+    assert "\\u" not in call("audit", "documents", encoding="ascii").out
 
 
 def test_the_page_is_written_and_checked(tmp_path: Path) -> None:
     path = tmp_path / "docs" / "page.md"
-    shown = call("documents", "--out", str(path))
+    shown = call("audit", "documents", "--out", str(path))
     assert (shown.status, shown.lines[-1]) == (0, f"{path}: written")
     assert path.read_text(encoding="utf-8").count("\n### 002.") == 3
-    checked = call("documents", "--check", "--out", str(path))
+    checked = call("audit", "documents", "--check", "--out", str(path))
     assert (checked.status, checked.lines) == (0, [f"{path}: up to date"])
 
 
 def test_a_drift_is_shown_and_nothing_is_written(tmp_path: Path) -> None:
     path = tmp_path / "page.md"
-    call("documents", "--out", str(path))
+    call("audit", "documents", "--out", str(path))
     changed = path.read_text(encoding="utf-8").replace("**wrong**. ", "**equal**. ")
     path.write_text(changed, encoding="utf-8")
-    shown = call("documents", "--check", "--out", str(path))
+    shown = call("audit", "documents", "--check", "--out", str(path))
     assert shown.status == 1
     assert shown.lines[0] == f"{path}: differs from what would be written"
     assert any(line.startswith("+**wrong**. ") for line in shown.lines)
@@ -61,19 +61,19 @@ def test_a_drift_is_shown_and_nothing_is_written(tmp_path: Path) -> None:
 
 def test_the_page_of_the_checkout_is_checked_by_itself() -> None:
     """It has all five documents, so it is not that of one."""
-    shown = call("documents", "--check")
+    shown = call("audit", "documents", "--check")
     assert shown.status == 1
     assert "source_documents.md: differs" in shown.lines[0]
 
 
 def test_a_page_that_is_not_there(tmp_path: Path) -> None:
-    shown = call("documents", "--check", "--out", str(tmp_path / "none.md"))
+    shown = call("audit", "documents", "--check", "--out", str(tmp_path / "none.md"))
     assert shown.status == 2
     assert shown.err.splitlines()[-1].startswith("backnorm: error: ")
     assert "there is no such page" in shown.err
 
 
 def test_a_folder_is_no_page(tmp_path: Path) -> None:
-    shown = call("documents", "--out", str(tmp_path))
+    shown = call("audit", "documents", "--out", str(tmp_path))
     assert shown.status == 2
     assert is_one_line_of_error(shown)

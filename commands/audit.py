@@ -1,0 +1,19 @@
+"""``backnorm audit``: somebody else's formula or kernel, held against the derivation."""
+
+from __future__ import annotations
+
+import click
+
+from commands import audit_documents, audit_formula
+from commands.help import Group
+
+# In the order of the help.
+COMMANDS: dict[str, click.Command] = {
+    "formula": audit_formula.command,
+    "documents": audit_documents.command,
+}
+
+
+@click.group(cls=Group, commands=COMMANDS)
+def command() -> None:
+    """Is somebody else's formula or kernel right?"""
