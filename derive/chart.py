@@ -22,10 +22,12 @@ from derive.errors import InputError
 from derive.expr import (
     Axis,
     Definition,
+    Delta,
     SumOver,
     Var,
     canonical,
     free_axes,
+    labels,
     rebuild,
     rename,
     sorted_axes,
@@ -77,6 +79,16 @@ class Chart:
     normalised: Var | None = None
     solved: Definition | None = None
 
+    @property
+    def labels(self) -> frozenset[str]:
+        """Of every quantity that the coordinates replace, or speak of."""
+        named = [*self.eliminated, *self.roots, *(d.var.label for d in self.aliases.values())]
+        named += [label for _, label in self.aliases]
+        spoken = [definition.expr for definition in self.eliminated.values()]
+        spoken += [root.base for root in self.roots.values()]
+        spoken += [part for i in self.identities for part in (i.total, i.value)]
+        return frozenset(named).union(*(labels(expr) for expr in spoken))
+
     def display(self, expr: Expr) -> Expr:
         """As people write it: roots written out again, and a sum of sums as one sum."""
         if isinstance(expr, Var) and expr.label in self.roots:
@@ -99,10 +111,33 @@ def match(pattern: SumOver, total: SumOver) -> dict[Axis, Axis] | None:
 
     Both in SymPy's order and with the lowest free bound indices, as the normal form makes them.
     """
+    if labels(pattern) != labels(total):
+        return None
     renaming = {
         old: new for old in axes_of(pattern) for new in axes_of(total) if old.base == new.base
     }
     return renaming if canonical(rename(pattern, renaming)) == total else None
+
+
+def lowest(axis: Axis, free: frozenset[Axis]) -> Axis:
+    """The index to bind over the same range: as few primes as can be, so that Σᵢ and Σⱼ agree."""
+    bound = Axis(axis.base, axis.size.name)
+    while bound in free:
+        bound = bound.prime()
+    return bound
+
+
+def settled(expr: Expr) -> Expr:
+    """In SymPy's order, and each sum at its lowest index: renaming may have left gaps."""
+    if isinstance(expr, SumOver):
+        (axis,) = expr.axes
+        bound = lowest(axis, free_axes(expr))
+        moved = {axis: bound} if axis != bound else {}
+        total: Expr = SumOver(settled(rename(expr.body, moved)), bound)
+        return total
+    if isinstance(expr, Delta) or not expr.args:
+        return expr
+    return expr.func(*(settled(arg) for arg in expr.args))
 
 
 def axes_of(expr: Expr) -> tuple[Axis, ...]:

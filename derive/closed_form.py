@@ -7,7 +7,7 @@ A polynomial is split into its *content*, the factor that all terms share, and i
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cache, reduce
 from math import gcd, lcm
 
 from sympy import Expr, Pow
@@ -53,7 +53,7 @@ def factored(poly: Poly, normal_form: NormalForm) -> Factored:
     shared = common_monomial(poly)
     terms = {join(powers, power_of(shared, -1)): c for powers, c in poly.items()}
     order = sorted(terms, key=lambda powers: _reading_key(powers, terms[powers]))
-    number = _common_coefficient([terms[powers] for powers in order], normal_form)
+    number = _common_coefficient(tuple(terms[powers] for powers in order))
     chart = normal_form.chart
     content = mul(_coefficient(number, normal_form), _product(shared))
     primitive = add(
@@ -92,9 +92,10 @@ def _coefficient(value: Coefficient, normal_form: NormalForm) -> Expr:
     return mul(above, Pow(add(*(term(item) for item in value.denom.terms())), -1))
 
 
-def _common_coefficient(values: list[Coefficient], normal_form: NormalForm) -> Coefficient:
+@cache
+def _common_coefficient(values: tuple[Coefficient, ...]) -> Coefficient:
     """gcd of the numerators over lcm of the denominators; negative if every value is."""
-    field = normal_form.field
+    field = values[0].field
     top = [value.numer.primitive() for value in values]
     bottom = [value.denom.primitive() for value in values]
     number = field(reduce(gcd, (int(content) for content, _ in top)))
@@ -119,8 +120,10 @@ def _reading_key(powers: Monomial, coefficient: Coefficient) -> tuple[bool, int,
 def _resolved(poly: Poly, normal_form: NormalForm) -> Poly:
     """Roots multiplied out where that leaves fewer terms: 1 − ε/(σ²+ε) becomes σ²/(σ²+ε)."""
     chart = normal_form.chart
-    plain = NormalForm(replace(chart, eliminated={}, identities=()))
     roots = [g for g in generators([poly]) if isinstance(g, Var) and g.label in chart.roots]
+    if not roots:
+        return poly
+    plain = NormalForm(replace(chart, eliminated={}, identities=()))
     for var in roots:
         root = chart.roots[var.label]
         under_root = plain.poly(Definition(root.var, root.base).at(*var.axes))

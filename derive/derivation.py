@@ -17,7 +17,7 @@ constructed.  The steps are the result; every printed form renders this one trac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from derive.chart import Chart, NotNormalError
@@ -29,7 +29,7 @@ from derive.jacobian import Jacobian, jacobian_of, result_of
 from derive.layer import Layer
 from derive.normal_form import NormalForm
 from derive.rules import Context
-from derive.trace import Fact, Reason, Result, Step, certify
+from derive.trace import Fact, Reason, Result, Step, certify, stated
 
 
 @dataclass(frozen=True)
@@ -119,20 +119,20 @@ def _chain_rule(derivative: Derivative) -> Reason:
 
 
 def _derived(layer: Layer) -> Derivation:
-    chart = chart_of(layer)
-    adjoints = _adjoints(layer, chart)
+    normal_form = NormalForm(chart_of(layer))
+    chart = normal_form.chart
+    adjoints = _adjoints(layer, normal_form)
     known = {result.var.label: result.definition for result in adjoints}
-    tangent_result = _tangent(layer, chart)
-    jacobian = jacobian_of(layer, chart, known[adjoint(layer.data).label])
-    transposed = _transposition(layer, chart, known, tangent_result)
+    tangent_result = _tangent(layer, normal_form)
+    jacobian = jacobian_of(layer, normal_form, known[adjoint(layer.data).label])
+    transposed = _transposition(layer, normal_form.knowing(known), tangent_result)
     return Derivation(
-        layer, chart, _identities(chart), adjoints, tangent_result, jacobian, (transposed,)
+        layer, chart, _identities(normal_form), adjoints, tangent_result, jacobian, (transposed,)
     )
 
 
-def _identities(chart: Chart) -> tuple[Fact, ...]:
-    normal_form = NormalForm(chart)
-    facts = []
+def _identities(normal_form: NormalForm) -> tuple[Fact, ...]:
+    chart, facts = normal_form.chart, []
     for identity in chart.identities:
         value = closed_form(identity.value, normal_form)
         certify(identity.total, value, normal_form, "identity")
@@ -141,39 +141,36 @@ def _identities(chart: Chart) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
-def _adjoints(layer: Layer, chart: Chart) -> tuple[Result, ...]:
-    known: dict[str, Definition] = {}
+def _adjoints(layer: Layer, normal_form: NormalForm) -> tuple[Result, ...]:
     kept = {adjoint(var).label for var in layer.stages}
+    inserting = proving = normal_form  # the stages keep their names, but proofs know what they are
     results = []
     cotangents = {layer.output: adjoint(layer.output)}
     for derivative in vjp(layer.definitions, cotangents, layer.inputs):
-        used = {label: d for label, d in known.items() if label not in kept}
-        context = Context(NormalForm(chart, used), used, NormalForm(chart, known))
+        context = Context(inserting, proving if kept else None)
         result = result_of(derivative, derivative.var, _chain_rule(derivative), context)
         results.append(result)
-        known[result.var.label] = result.definition
+        known = {result.var.label: result.definition}
+        proving = proving.knowing(known)
+        if result.var.label not in kept:
+            inserting = inserting.knowing(known)
     return tuple(results)
 
 
-def _tangent(layer: Layer, chart: Chart) -> Result:
+def _tangent(layer: Layer, normal_form: NormalForm) -> Result:
     """The directional derivative of the output, for arbitrary tangents of all inputs."""
-    known: dict[str, Definition] = {}
     for derivative in jvp(layer.definitions, {var: tangent(var) for var in layer.inputs}):
-        context = Context(NormalForm(chart, known), known)
         of = layer[derivative.var.of].var
         reason = Reason("differentiate the definition of {}", (of,))
-        result = result_of(derivative, derivative.var, reason, context)
-        known[result.var.label] = result.definition
+        result = result_of(derivative, derivative.var, reason, Context(normal_form))
+        normal_form = normal_form.knowing({result.var.label: result.definition})
     return result
 
 
-def _transposition(
-    layer: Layer, chart: Chart, known: Mapping[str, Definition], pushed: Result
-) -> Fact:
+def _transposition(layer: Layer, normal_form: NormalForm, pushed: Result) -> Fact:
     """⟨dy, ẏ⟩ = ⟨dx, ẋ⟩ + …: reverse and forward mode, derived apart, are transposes."""
     dy = adjoint(layer.output)
     lhs = SumOver(mul(dy, pushed.var), *dy.axes)
     rhs = add(*(SumOver(mul(adjoint(var), tangent(var)), *var.axes) for var in layer.inputs))
-    normal_form = NormalForm(chart, {**known, pushed.var.label: pushed.definition})
-    certify(lhs, rhs, normal_form, "transposition")
-    return Fact(lhs, rhs, Reason("the vjp is the transpose of the jvp"))
+    everything = normal_form.knowing({pushed.var.label: pushed.definition})
+    return stated(lhs, rhs, everything, "the vjp is the transpose of the jvp")

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
-from sympy import Dummy, Expr, diff
+from sympy import Expr, Symbol, diff
 
 from derive.expr import (
     Axis,
@@ -174,6 +175,7 @@ def _leaves(expr: Expr) -> list[Var]:
     return list(seen)
 
 
+@cache
 def partial(expr: Expr, var: Var) -> Expr:
     """∂expr/∂var of a sum-free expression, in the shape that the chain rule gives it.
 
@@ -184,9 +186,11 @@ def partial(expr: Expr, var: Var) -> Expr:
         return mul(1)
     if var not in expr.free_symbols:
         return mul(0)
-    # Numbers stay (the exponent of a power), and nothing is assumed about the rest (d|a| = sign a).
+    # Numbers stay (a power's exponent), and nothing is assumed about the rest (d|a| = sign a).
     arguments = {
-        Dummy(f"a{k}", real=True): arg for k, arg in enumerate(expr.args) if not arg.is_Number
+        Symbol(f"(argument {k})", real=True): arg
+        for k, arg in enumerate(expr.args)
+        if not arg.is_Number
     }
     stand_ins = iter(arguments)
     node = expr.func(*(arg if arg.is_Number else next(stand_ins) for arg in expr.args))
@@ -194,9 +198,15 @@ def partial(expr: Expr, var: Var) -> Expr:
     for stand_in, argument in arguments.items():
         inner = partial(argument, var)
         if inner != 0:
-            outer = _restore(diff(node, stand_in), arguments)
+            outer = _restore(_slope(node, stand_in), arguments)
             terms.append(mul(outer, inner))
     return add(*terms)
+
+
+@cache
+def _slope(node: Expr, stand_in: Symbol) -> Expr:
+    """The derivative of one node; few kinds of node occur."""
+    return diff(node, stand_in)
 
 
 def _restore(expr: Expr, arguments: Mapping[Expr, Expr]) -> Expr:

@@ -32,10 +32,7 @@ class Axis(Symbol):
     size: Symbol
 
     def __new__(cls, base: str, size: str, level: int = 0) -> Axis:
-        axis: Axis = Symbol.__xnew__(cls, base + "'" * level, integer=True)
-        axis.base, axis.level = base, level
-        axis.size = Symbol(size, integer=True, positive=True)
-        return axis
+        return _axis(base, size, level)
 
     def __getnewargs_ex__(self) -> Any:
         return (self.base, self.size.name, self.level), {}
@@ -70,16 +67,7 @@ class Var(Symbol):
         role: Role = "value",
         of: str = "",
     ) -> Var:
-        # The SymPy name contains the axes, so that equality, hashing and SymPy's ordering see them.
-        name = f"{label}[{','.join(axis.name for axis in axes)}]" if axes else label
-        facts: dict[str, bool] = {"real": True}
-        if positive:
-            facts["positive"] = True
-        elif nonnegative:
-            facts["nonnegative"] = True
-        var: Var = Symbol.__xnew__(cls, name, **facts)
-        var.label, var.axes, var.role, var.of = label, axes, role, of or label
-        return var
+        return _var(label, axes, bool(positive), bool(nonnegative), role, of or label)
 
     def __getnewargs_ex__(self) -> Any:
         return (self.label, *self.axes), {
@@ -121,12 +109,7 @@ class SumOver(Expr):
     is_commutative = True
 
     def __new__(cls, body: Expr | int, *axes: Axis) -> Any:
-        body = sympify(body, strict=True)
-        if len(set(axes)) < len(axes):
-            raise ValueError(f"a sum binds each index once, not {', '.join(a.name for a in axes)}")
-        if not axes or body == 0:  # is_zero would set off all of SymPy's deductions
-            return body
-        return Expr.__new__(cls, body, *sorted(axes, key=lambda axis: axis.name))
+        return _sum_over(sympify(body, strict=True), axes)
 
     @property
     def body(self) -> Expr:
@@ -158,15 +141,56 @@ class Delta(Expr):
     is_commutative = True
 
     def __new__(cls, first: Axis, second: Axis) -> Any:
-        if (first.base, first.size) != (second.base, second.size):
-            raise ValueError(f"δ needs two indices over one range, not {first} and {second}")
-        if first == second:
-            return Integer(1)
-        return Expr.__new__(cls, *sorted((first, second), key=lambda axis: axis.level))
+        return _delta(first, second)
 
     @property
     def indices(self) -> tuple[Axis, Axis]:
         return self.args
+
+
+# --- Making terms: equal ones are one object, which makes comparing and hashing cheap -------------
+
+
+@cache
+def _axis(base: str, size: str, level: int) -> Axis:
+    axis: Axis = Symbol.__xnew__(Axis, base + "'" * level, integer=True)
+    axis.base, axis.level = base, level
+    axis.size = Symbol(size, integer=True, positive=True)
+    return axis
+
+
+@cache
+def _var(
+    label: str, axes: tuple[Axis, ...], positive: bool, nonnegative: bool, role: Role, of: str
+) -> Var:
+    # The SymPy name contains the axes, so that equality, hashing and SymPy's ordering see them.
+    name = f"{label}[{','.join(axis.name for axis in axes)}]" if axes else label
+    facts: dict[str, bool] = {"real": True}
+    if positive:
+        facts["positive"] = True
+    elif nonnegative:
+        facts["nonnegative"] = True
+    var: Var = Symbol.__xnew__(Var, name, **facts)
+    var.label, var.axes, var.role, var.of = label, axes, role, of
+    return var
+
+
+@cache
+def _sum_over(body: Expr, axes: tuple[Axis, ...]) -> Any:
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"a sum binds each index once, not {', '.join(a.name for a in axes)}")
+    if not axes or body == 0:  # is_zero would set off all of SymPy's deductions
+        return body
+    return Expr.__new__(SumOver, body, *sorted(axes, key=lambda axis: axis.name))
+
+
+@cache
+def _delta(first: Axis, second: Axis) -> Any:
+    if (first.base, first.size) != (second.base, second.size):
+        raise ValueError(f"δ needs two indices over one range, not {first} and {second}")
+    if first == second:
+        return Integer(1)
+    return Expr.__new__(Delta, *sorted((first, second), key=lambda axis: axis.level))
 
 
 def mean(body: Expr, *axes: Axis) -> Expr:
@@ -186,6 +210,20 @@ def free_axes(expr: Expr) -> frozenset[Axis]:
     return frozenset().union(*(free_axes(arg) for arg in expr.args))
 
 
+@cache
+def labels(expr: Expr) -> frozenset[str]:
+    """The labels of the quantities in an expression."""
+    if isinstance(expr, Var):
+        return frozenset((expr.label,))
+    return frozenset().union(*(labels(arg) for arg in expr.args))
+
+
+@cache
+def has_sum(expr: Expr) -> bool:
+    """Whether there is a sum anywhere in an expression."""
+    return isinstance(expr, SumOver) or any(has_sum(arg) for arg in expr.args)
+
+
 def variables(expr: Expr) -> list[Var]:
     """Every Var in the expression, each once, in the order of their SymPy names."""
     return sorted(expr.atoms(Var), key=lambda var: var.name)
@@ -201,6 +239,7 @@ def sorted_axes(axes: Iterable[Axis]) -> tuple[Axis, ...]:
 # 2*mu - 2*x).  Both destroy the shape that a reader expects, so terms are built by these two.
 
 
+@cache
 def mul(*factors: Expr | int) -> Expr:
     """The product; powers of one base are merged, numbers collected, nothing is distributed."""
     coefficient: Expr = Integer(1)
@@ -232,6 +271,7 @@ def mul(*factors: Expr | int) -> Expr:
     return product
 
 
+@cache
 def add(*terms: Expr | int) -> Expr:
     """The sum in the given order; like terms are merged, those that cancel dropped."""
     coefficients: dict[Expr, Expr] = {}
@@ -259,6 +299,7 @@ def rebuild(expr: Expr, args: Iterable[Expr]) -> Expr:
     return expr.func(*args)
 
 
+@cache
 def canonical(expr: Expr) -> Expr:
     """The expression in SymPy's own order, to tell a change from a rearrangement."""
     if isinstance(expr, Delta) or not expr.args:

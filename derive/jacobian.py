@@ -11,7 +11,6 @@ from itertools import combinations
 
 from sympy import Expr, Integer, Mul, Pow
 
-from derive.chart import Chart
 from derive.closed_form import closed_form, factored
 from derive.differentiate import Derivative, jvp
 from derive.expr import (
@@ -87,7 +86,7 @@ def result_of(
     return Result(derivative.var, lhs, derivative.expr, reason, staging, close(staged, context))
 
 
-def jacobian_of(layer: Layer, chart: Chart, dx: Definition) -> Jacobian | None:
+def jacobian_of(layer: Layer, normal_form: NormalForm, dx: Definition) -> Jacobian | None:
     """∂(every quantity)/∂x, u and R.  ``dx`` is the closed form of the chain rule's result.
 
     None where the output does not vary over the axes of the data, and no square matrix is meant.
@@ -98,17 +97,14 @@ def jacobian_of(layer: Layer, chart: Chart, dx: Definition) -> Jacobian | None:
     columns = tuple(axis.prime() for axis in rows)
     wrt = wrt_of(layer, rows, columns)
     seed = mul(*(Delta(row, column) for row, column in zip(rows, columns, strict=True)))
-    known: dict[str, Definition] = {}
     results: list[Result] = []
     for derivative in jvp(layer.definitions, {layer.data: seed}):
-        context = Context(NormalForm(chart, known), known)
         of = layer[derivative.var.of].var
         reason = Reason("differentiate the definition of {}", (of,))
-        result = result_of(derivative, JacobianEntry(of, wrt), reason, context)
+        result = result_of(derivative, JacobianEntry(of, wrt), reason, Context(normal_form))
         results.append(result)
-        known[derivative.var.label] = result.definition
+        normal_form = normal_form.knowing({derivative.var.label: result.definition})
     *intermediate, entry = results
-    normal_form = NormalForm(chart, known)
     parts = factored(normal_form.poly(entry.closed), normal_form)
     factors = Mul.make_args(parts.content)
     deltas = [factor for factor in factors if isinstance(factor, Delta)]  # they belong to R
@@ -116,7 +112,7 @@ def jacobian_of(layer: Layer, chart: Chart, dx: Definition) -> Jacobian | None:
     primitive = mul(*deltas, parts.primitive)
     u = Definition(_named("u", scale), scale)
     R = Definition(_named("R", primitive, *rows, *columns), primitive)  # noqa: N806 - R is its name
-    names = NormalForm(chart, {"u": u, "R": R})
+    names = normal_form.knowing({"u": u, "R": R})
     certify(entry.closed, mul(u.var, R.var), names, "the Jacobian is u·R")
     matrix = _Matrix(R.var, rows, columns, names)
     facts = _facts(layer, matrix, u.var, dx)

@@ -12,12 +12,13 @@ generators, are not a disproof by themselves (:mod:`verify.exact` has the counte
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 from sympy import QQ, Add, Expr, Function, Integer, Mul, Pow, exp, integer_nthroot
 from sympy.polys.fields import FracField
 
-from derive.chart import Chart, Identity, NotNormalError, match
+from derive.chart import Chart, Identity, NotNormalError, lowest, match, settled
 from derive.denominators import Denominators
 from derive.expr import (
     Axis,
@@ -27,6 +28,7 @@ from derive.expr import (
     Var,
     add,
     free_axes,
+    labels,
     mul,
     rename,
 )
@@ -36,6 +38,7 @@ from derive.polynomial import (
     Coefficient,
     Monomial,
     Poly,
+    minus,
     plus,
     scale,
     times,
@@ -47,6 +50,8 @@ class NormalForm:
 
     ``known`` holds further definitions to unfold (adjoints, tangents); ``cited`` collects the
     identities that were used since it was last cleared, so that a step can name its reason.
+    What does not speak of them is left to the normal form that this one extends, and remembered
+    there for all its extensions.
     """
 
     def __init__(self, chart: Chart, known: Mapping[str, Definition] | None = None) -> None:
@@ -57,14 +62,27 @@ class NormalForm:
         self._constants = dict(zip(chart.constants, self.field.gens, strict=True))
         self._cache: dict[Expr, tuple[Poly, tuple[Identity, ...]]] = {}
         self._denominators = Denominators(self.field, chart.roots)
+        self._extends: NormalForm | None = None
+        self._new: frozenset[str] = frozenset()
 
     def knowing(self, known: Mapping[str, Definition]) -> NormalForm:
         """The same chart with more definitions to unfold."""
-        return NormalForm(self.chart, {**self.known, **known})
+        extended = copy(self)
+        extended.known, extended.cited, extended._cache = {**self.known, **known}, [], {}
+        new = frozenset(label for label in known if known[label] != self.known.get(label))
+        spoken = (labels(definition.expr) for definition in self.known.values())
+        apart = new.isdisjoint(self.chart.labels.union(self.known, *spoken))
+        extended._extends, extended._new = (self, new) if apart else (None, frozenset())
+        return extended
 
     def zero(self, expr: Expr) -> bool:
         """Whether the normal form is 0: a proof of expr = 0 for every size."""
         return not self.poly(expr)
+
+    def equal(self, left: Expr, right: Expr) -> bool:
+        """Whether the two have the same normal form: a proof of left = right for every size."""
+        ours, theirs = self.poly(left), self.poly(right)
+        return ours == theirs or not self._denominators.reduce(minus(ours, theirs))
 
     def citing(self, expr: Expr) -> tuple[Poly, tuple[Identity, ...]]:
         """The normal form and the identities that it took."""
@@ -86,15 +104,21 @@ class NormalForm:
 
     def poly(self, expr: Expr) -> Poly:
         """The normal form of an expression."""
+        result, cited = self._remembered(expr)
+        self.cited.extend(cited)
+        return result
+
+    def _remembered(self, expr: Expr) -> tuple[Poly, tuple[Identity, ...]]:
+        """The normal form, with the identities that it took."""
+        if self._extends is not None and self._new.isdisjoint(labels(expr)):
+            return self._extends._remembered(expr)
         if expr not in self._cache:
             outer, self.cited = self.cited, []
             result = self._denominators.reduce(self._align(self._convert(expr)))
             self._check(result)
             self._cache[expr] = result, tuple(self.cited)
             self.cited = outer
-        result, cited = self._cache[expr]
-        self.cited.extend(cited)
-        return result
+        return self._cache[expr]
 
     def _convert(self, expr: Expr) -> Poly:
         if expr.is_Rational:
@@ -137,7 +161,7 @@ class NormalForm:
             return self.poly(known)
         if isinstance(expr, exp):
             return self._exponential(self.poly(argument))
-        argument = _settled(self.expr(self.poly(argument)))
+        argument = settled(self.expr(self.poly(argument)))
         if (known := self._alias(expr.func, argument)) is not None:
             return self.poly(known)
         applied = expr.func(argument)
@@ -288,7 +312,9 @@ class NormalForm:
         """
         total: Poly = {}
         for powers, coefficient in self._denominators.reduce(poly).items():
-            order = sorted(axes, key=lambda axis: self._elimination_key(axis, powers, axes))
+            order = list(axes)
+            if len(order) > 1:
+                order.sort(key=lambda axis: self._elimination_key(axis, powers, axes))
             term: Poly = {powers: coefficient}
             for axis in order:
                 term = self._denominators.reduce(
@@ -324,9 +350,9 @@ class NormalForm:
     def _atom(self, parts: list[tuple[Expr, int]], axis: Axis) -> Poly:
         """One irreducible sum as a generator, or what an identity says it is."""
         free = frozenset[Axis]().union(*(free_axes(g) for g, _ in parts)) - {axis}
-        bound = _lowest(axis, free)
+        bound = lowest(axis, free)
         moved = {axis: bound} if axis != bound else {}
-        body: Expr = Mul(*(Pow(_settled(rename(g, moved)), p) for g, p in parts))
+        body: Expr = Mul(*(Pow(settled(rename(g, moved)), p) for g, p in parts))
         total: SumOver = SumOver(body, bound)
         for identity in self.chart.identities:
             renaming = match(identity.total, total)
@@ -355,27 +381,6 @@ class NormalForm:
             raise NotNormalError(f"{generator} is not a generator")
         if isinstance(generator, Var) and generator.label in self.chart.eliminated:
             raise NotNormalError(f"{generator} should have been eliminated")
-
-
-def _lowest(axis: Axis, free: frozenset[Axis]) -> Axis:
-    """The index to bind over the same range: as few primes as can be, so that Σᵢ and Σⱼ agree."""
-    bound = Axis(axis.base, axis.size.name)
-    while bound in free:
-        bound = bound.prime()
-    return bound
-
-
-def _settled(expr: Expr) -> Expr:
-    """In SymPy's order, and each sum at its lowest index: renaming may have left gaps."""
-    if isinstance(expr, SumOver):
-        (axis,) = expr.axes
-        bound = _lowest(axis, free_axes(expr))
-        moved = {axis: bound} if axis != bound else {}
-        total: Expr = SumOver(_settled(rename(expr.body, moved)), bound)
-        return total
-    if isinstance(expr, Delta) or not expr.args:
-        return expr
-    return expr.func(*(_settled(arg) for arg in expr.args))
 
 
 def _powers(product: Expr) -> list[tuple[Expr, int]]:

@@ -40,7 +40,7 @@ def plus(*polys: Poly) -> Poly:
     total: Poly = {}
     for poly in polys:
         for powers, coefficient in poly.items():
-            value = total[powers] + coefficient if powers in total else coefficient
+            value = _sum(total[powers], coefficient) if powers in total else coefficient
             if value:
                 total[powers] = value
             else:
@@ -48,9 +48,21 @@ def plus(*polys: Poly) -> Poly:
     return total
 
 
+def minus(left: Poly, right: Poly) -> Poly:
+    """The difference."""
+    return plus(left, {powers: -coefficient for powers, coefficient in right.items()})
+
+
+# Remembered: few coefficients occur, and a gcd cancels each sum and product of them.
+
+
+@cache
+def _sum(p: Coefficient, q: Coefficient) -> Coefficient:
+    return p + q
+
+
 @cache
 def _product(p: Coefficient, q: Coefficient) -> Coefficient:
-    """Remembered: few coefficients occur, and each product is cancelled by a gcd."""
     return p * q
 
 
@@ -61,7 +73,7 @@ def times(left: Poly, right: Poly) -> Poly:
         for b, q in right.items():
             powers = join(a, b)
             product = _product(p, q)
-            value = product + total[powers] if powers in total else product
+            value = _sum(product, total[powers]) if powers in total else product
             if value:
                 total[powers] = value
             else:
@@ -71,7 +83,11 @@ def times(left: Poly, right: Poly) -> Poly:
 
 def scale(poly: Poly, coefficient: Coefficient) -> Poly:
     """The product with a coefficient."""
-    return {powers: value * coefficient for powers, value in poly.items()} if coefficient else {}
+    return (
+        {powers: _product(value, coefficient) for powers, value in poly.items()}
+        if coefficient
+        else {}
+    )
 
 
 def join(left: Monomial, right: Monomial) -> Monomial:

@@ -22,6 +22,7 @@ from derive.expr import (
     adjoint,
     canonical,
     free_axes,
+    has_sum,
     mean,
     mul,
     rebuild,
@@ -37,14 +38,17 @@ from derive.trace import Reason, Step, certify
 
 @dataclass(frozen=True)
 class Context:
-    """What a rule may use: the normal form, and the results that came before.
+    """What a rule may use: the normal form, which knows the results that came before.
 
     ``prover`` knows more where results are to keep their names; proofs are made with it.
     """
 
     normal_form: NormalForm
-    known: Mapping[str, Definition]
     more: NormalForm | None = None
+
+    @property
+    def known(self) -> Mapping[str, Definition]:
+        return self.normal_form.known
 
     @property
     def prover(self) -> NormalForm:
@@ -97,7 +101,7 @@ def rewrite(expr: Expr, rules: Sequence[Rule], context: Context) -> tuple[Step, 
 
 def _map_sums(expr: Expr, visit: Callable[[SumOver], Expr]) -> Expr:
     """Each sum replaced by ``visit`` of it, innermost first."""
-    if not expr.args or isinstance(expr, Delta):
+    if not has_sum(expr):
         return expr
     if isinstance(expr, SumOver):
         total = SumOver(_map_sums(expr.body, visit), *expr.axes)

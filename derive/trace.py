@@ -100,7 +100,7 @@ class Fact:
 
 def certify(before: Expr, after: Expr, normal_form: NormalForm, rule: str) -> None:
     """Raise unless the two sides have the same normal form."""
-    if not normal_form.zero(before - after):
+    if not normal_form.equal(before, after):
         raise CertificationError(f"rule {rule!r} changed the value: {before} is not {after}")
 
 

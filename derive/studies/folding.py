@@ -93,7 +93,7 @@ def _slopes(layer: Layer, mixed: tuple[Axis, ...], normal_form: NormalForm) -> l
     results = []
     for derivative in jvp(layer.definitions, {layer.data: seed}):
         of = layer[derivative.var.of].var
-        context = Context(normal_form.knowing(known), known)
+        context = Context(normal_form.knowing(known))
         reason = Reason("differentiate the definition of {}", (of,))
         results.append(result_of(derivative, JacobianEntry(of, wrt), reason, context))
         known[derivative.var.label] = results[-1].definition
@@ -102,11 +102,11 @@ def _slopes(layer: Layer, mixed: tuple[Axis, ...], normal_form: NormalForm) -> l
 
 def _rest(start: Expr, rest: Var, layer: Layer, normal_form: NormalForm) -> Result:
     """``start`` with all definitions inserted, in closed form."""
-    context = Context(normal_form, {})
+    context = Context(normal_form)
     steps: list[Step] = []
     for definition in reversed(layer.definitions):
         known = {definition.var.label: definition}
-        steps += rewrite(start, (INSERT,), Context(normal_form, known))
+        steps += rewrite(start, (INSERT,), Context(normal_form.knowing(known), normal_form))
         start = steps[-1].after
     steps += rewrite(start, (COLLECT,), context)
     reason = Reason("what is left of {}", (layer.output,))

@@ -116,7 +116,7 @@ def _potential(derivation: Derivation) -> Section:
     known: dict[str, Definition] = {}
     results: list[Result] = []
     for derivative in vjp(program, {potential: mul(1)}, (x,), _slope):
-        context = Context(NormalForm(derivation.chart, known), known)
+        context = Context(NormalForm(derivation.chart, known))
         reason = Reason("chain rule through {}", (derivative.terms[0].through,))
         results.append(result_of(derivative, derivative.var, reason, context))
         known[derivative.var.label] = results[-1].definition

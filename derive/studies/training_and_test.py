@@ -27,7 +27,7 @@ def _develop() -> tuple[Section, ...]:
     gradient = Definition(frozen, substitute(test["dx"].closed, at_the_same), "test mode")
     known = {dx.label: Definition(dx, training["dx"].closed), frozen.label: gradient}
     normal_form = NormalForm(training.chart)
-    context = Context(normal_form.knowing(known), known)
+    context = Context(normal_form.knowing(known))
     start = add(dx, mul(-1, frozen))
     steps = rewrite(start, (INSERT, COLLECT), context)
     through = Var("dx_statistics", *dx.axes)

@@ -165,11 +165,11 @@ def test_an_output_over_other_axes_has_no_square_jacobian() -> None:
 
 def test_a_wrong_chain_rule_is_contradicted() -> None:
     dx = derivation_of("batch_norm").known["dx"]
-    chart = chart_of(BATCH_NORM)
-    assert jacobian_of(BATCH_NORM, chart, dx) == jacobian()
+    form = NormalForm(chart_of(BATCH_NORM))
+    assert jacobian_of(BATCH_NORM, form, dx) == jacobian()
     for wrong in (mul(-1, dx.expr), mul(2, dx.expr), add(dx.expr, mean(x_hat, n), 1)):
         with pytest.raises(CertificationError, match="dx = dy·uR"):
-            jacobian_of(BATCH_NORM, chart, replace(dx, expr=wrong))
+            jacobian_of(BATCH_NORM, form, replace(dx, expr=wrong))
 
 
 # --- Floating point: m = 5 ------------------------------------------------------------------------

@@ -341,3 +341,21 @@ def test_a_generator_that_should_be_gone_is_noticed(monkeypatch: pytest.MonkeyPa
 def test_renamed_throughout() -> None:
     for left, right in SAME.values():
         assert FORM.zero(rename(left - right, {n: n2, c: c1, n1: n}))
+
+
+def test_an_extension_unfolds_what_it_knows_and_leaves_the_rest_to_the_form_it_extends() -> None:
+    a, b = Var("known_before", n), Var("known_now", n)
+    before = FORM.knowing({a.label: Definition(a, x)})
+    now = before.knowing({b.label: Definition(b, 2 * a)})
+    assert now.poly(b) == FORM.poly(2 * x)
+    assert before.poly(b) != now.poly(b)
+    # What an earlier definition speaks of is unfolded too once it is known.
+    late = FORM.knowing({b.label: Definition(b, 2 * a)}).knowing({a.label: Definition(a, x)})
+    assert late.poly(b) == FORM.poly(2 * x)
+
+
+def test_an_extension_of_what_the_chart_speaks_of_starts_afresh() -> None:
+    (label, definition), *_ = FORM.chart.eliminated.items()
+    var = definition.var
+    FORM.poly(var)
+    assert FORM.knowing({label: Definition(var, x * 0)}).poly(var) == {}

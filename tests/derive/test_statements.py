@@ -121,7 +121,7 @@ def test_a_wrong_derivative_is_not_the_transpose(monkeypatch: pytest.MonkeyPatch
         return (*others, replace(last, expr=mul(2, last.expr)))
 
     monkeypatch.setattr(derivation_module, "vjp", careless)
-    with pytest.raises(CertificationError, match="transposition"):
+    with pytest.raises(CertificationError, match="transpose"):
         derive(BATCH_NORM)
 
 
