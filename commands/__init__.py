@@ -8,6 +8,7 @@ import click
 
 from commands import (
     audit,
+    bench,
     completion,
     contract,
     derive,
@@ -27,6 +28,7 @@ COMMANDS: dict[str, click.Command] = {
     "contract": contract.command,
     "audit": audit.command,
     "list": list_layers.command,
+    "bench": bench.command,
     "plot": plot.command,
     "completion": completion.command,
 }

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = {"codegen", "commands", "data", "derive", "generated", "verify"}
+PACKAGES = {"codegen", "commands", "data", "derive", "generated", "plots", "verify"}
 TOP_LEVEL = PACKAGES | {"cli"}
 OFFLINE = "No matching distribution found for setuptools"
 

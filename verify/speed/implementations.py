@@ -1,0 +1,129 @@
+"""Who is timed: our kernels with and without ``out=``, the textbook's NumPy, PyTorch, one copy.
+
+Each is made for one :class:`~verify.speed.problem.Problem` and then only called: what ``forward``
+and ``backward`` do is what is timed, so that nothing is converted or prepared in them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from derive.errors import InputError
+from verify.speed.problem import BATCH, EPS, Array, Problem
+from verify.speed.textbook import Textbook
+
+Function = Callable[[], Any]
+
+
+class Calls(NamedTuple):
+    """What is timed.  ``forward`` gives y; ``backward``, called after it, dx and what γ, β get."""
+
+    forward: Function
+    backward: Function
+
+
+COPY, TEXTBOOK = "copy", "textbook"
+TORCH = "torch"
+BACKENDS = ("numpy", "numba", TORCH)
+
+
+def available(backends: Sequence[str]) -> tuple[str, ...]:
+    """Those backends whose library is installed."""
+    return tuple(name for name in backends if importlib.util.find_spec(name) is not None)
+
+
+def makers(layer: str, backends: Sequence[str]) -> dict[str, Callable[[Problem], Calls]]:
+    """Every implementation by its name, the copy and the textbook first."""
+    found: dict[str, Callable[[Problem], Calls]] = {COPY: _copy, TEXTBOOK: _textbook}
+    for name in backends:
+        if name == TORCH:
+            found[TORCH] = _torch
+        elif (module := _kernels(name, layer)) is not None:
+            found[f"{name}, out="] = partial(_into, module)
+            found[name] = partial(_fresh, module)
+    return found
+
+
+def _kernels(backend: str, layer: str) -> ModuleType | None:
+    name = f"generated.{backend}_kernels.{layer}"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and name.startswith(error.name):
+            return None  # this backend has no such kernel
+        raise InputError(f"{name} needs {error.name}, which is not installed") from None
+
+
+def _copy(problem: Problem) -> Calls:
+    out = np.empty_like(problem.x)
+
+    def copy() -> Array:
+        np.copyto(out, problem.x)
+        return out
+
+    return Calls(copy, lambda: (copy(),))
+
+
+def _textbook(problem: Problem) -> Calls:
+    textbook = Textbook(problem)
+    return Calls(textbook.forward, textbook.backward)
+
+
+def _fresh(module: Any, problem: Problem) -> Calls:
+    _, cache = module.forward(problem.x, *problem.learnt, eps=EPS)
+    return Calls(
+        lambda: module.forward(problem.x, *problem.learnt, eps=EPS)[0],
+        lambda: module.backward(problem.dy, cache),
+    )
+
+
+def _into(module: Any, problem: Problem) -> Calls:
+    y, dx = np.empty_like(problem.x), np.empty_like(problem.x)
+    _, cache = module.forward(problem.x, *problem.learnt, eps=EPS)
+    return Calls(
+        lambda: module.forward(problem.x, *problem.learnt, eps=EPS, out=y)[0],
+        lambda: module.backward(problem.dy, cache, out=dx),
+    )
+
+
+def _torch(problem: Problem) -> Calls:
+    """PyTorch's own forward and backward kernels, called without autograd between them."""
+    torch = importlib.import_module("torch")
+    x, dy, *learnt = map(torch.from_numpy, (problem.x, problem.dy, *problem.learnt))
+    aten, width = torch.ops.aten, [problem.channels]
+    if problem.layer == BATCH:
+        _, *saved = torch.native_batch_norm(x, *learnt, None, None, True, 0.1, EPS)
+        return Calls(
+            lambda: torch.native_batch_norm(x, *learnt, None, None, True, 0.1, EPS)[0].numpy(),
+            lambda: _arrays(
+                aten.native_batch_norm_backward(
+                    dy, x, learnt[0], None, None, *saved, True, EPS, [True] * 3
+                )
+            ),
+        )
+    if problem.layer == "layer_norm":
+        _, *saved = torch.native_layer_norm(x, width, *learnt, EPS)
+        return Calls(
+            lambda: torch.native_layer_norm(x, width, *learnt, EPS)[0].numpy(),
+            lambda: _arrays(
+                aten.native_layer_norm_backward(dy, x, width, *saved, *learnt, [True] * 3)
+            ),
+        )
+    rms_norm, inputs = torch.nn.functional.rms_norm, [x.requires_grad_(), *learnt]
+    inputs[1].requires_grad_()
+    y = rms_norm(x, width, learnt[0], EPS)
+    return Calls(
+        lambda: rms_norm(x, width, learnt[0], EPS).detach().numpy(),
+        lambda: _arrays(torch.autograd.grad(y, inputs, dy, retain_graph=True)),
+    )
+
+
+def _arrays(tensors: Any) -> tuple[Array, ...]:
+    return tuple(tensor.numpy() for tensor in tensors)
