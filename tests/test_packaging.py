@@ -101,6 +101,7 @@ TRACKED = [
     "derive/layers/__init__.py",
     "docs/conf.py",
     "generated/__init__.py",
+    "plots/__init__.py",
     "tests/__init__.py",
     "verify/__init__.py",
     "verify/audit/documents/000.toml",
