@@ -63,17 +63,21 @@ def to_latex(tree: Node) -> str:
 
 
 def _name(name: Name) -> str:
+    below, above = scripts(name)
+    subscript = f"_{_script(below)}" if below else ""
+    if name.symbol.square and name.dot:
+        return rf"\dot{{({name.symbol.latex}{subscript}^2)}}"
+    core = rf"\dot{{{name.symbol.latex}}}" if name.dot else name.symbol.latex
+    return core + subscript + (f"^{_script(above)}" if above else "")
+
+
+def scripts(name: Name) -> tuple[str, str]:
+    """What stands below a name and above it, in LaTeX."""
     symbol = name.symbol
     index = "".join(name.index) or symbol.subscript
-    above = f"^{{{symbol.superscript}}}" if symbol.superscript else "^2" * symbol.square
     if symbol.superscript.endswith(INDEX_ABOVE):
-        above = above.replace(INDEX_ABOVE, f"({index})" * bool(index))
-        index = ""
-    subscript = f"_{_script(index)}" if index else ""
-    if symbol.square and name.dot:
-        return rf"\dot{{({symbol.latex}{subscript}^2)}}"
-    core = rf"\dot{{{symbol.latex}}}" if name.dot else symbol.latex
-    return core + subscript + above
+        return "", symbol.superscript.replace(INDEX_ABOVE, f"({index})" * bool(index))
+    return index, symbol.superscript or "2" * symbol.square
 
 
 def _script(text: str) -> str:

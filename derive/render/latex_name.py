@@ -12,16 +12,30 @@ from __future__ import annotations
 
 import re
 
-_GREEK = """alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu
-    nu xi pi varpi rho varrho sigma varsigma tau upsilon phi varphi chi psi omega Gamma Delta Theta
-    Lambda Xi Pi Sigma Upsilon Phi Psi Omega"""
-_SIGNS = """ell hbar imath jmath nabla prime star ast dagger circ bullet top perp infty Re Im aleph
-    wp odot oplus parallel"""
+
+def _commands(text: str) -> dict[str, str]:
+    words = text.split()
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
+# Each command with the letter that it stands for.
+_GREEK = _commands(
+    r"""\alpha α \beta β \gamma γ \delta δ \epsilon ϵ \varepsilon ε \zeta ζ \eta η \theta θ
+    \vartheta ϑ \iota ι \kappa κ \lambda λ \mu μ \nu ν \xi ξ \pi π \varpi ϖ \rho ρ \varrho ϱ
+    \sigma σ \varsigma ς \tau τ \upsilon υ \phi ϕ \varphi φ \chi χ \psi ψ \omega ω
+    \Gamma Γ \Delta Δ \Theta Θ \Lambda Λ \Xi Ξ \Pi Π \Sigma Σ \Upsilon Υ \Phi Φ \Psi Ψ \Omega Ω"""
+)
+_SIGNS = _commands(
+    r"""\ell ℓ \hbar ℏ \imath ı \jmath ȷ \nabla ∇ \prime ′ \star ⋆ \ast ∗ \dagger † \circ ∘
+    \bullet ∙ \top ⊤ \perp ⊥ \infty ∞ \Re ℜ \Im ℑ \aleph ℵ \wp ℘ \odot ⊙ \oplus ⊕ \parallel ∥"""
+)
+LETTERS = {**_GREEK, **_SIGNS}
+GREEK = {letter: command for command, letter in _GREEK.items()}
 _ACCENTS = """hat widehat tilde widetilde bar overline vec dot ddot check breve acute grave mathring
     underline boldsymbol"""
 _FONTS = "mathrm mathbf mathit mathsf mathtt mathcal"
 
-PLAIN = frozenset(f"\\{name}" for name in f"{_GREEK} {_SIGNS}".split()) | {r"\_", r"\,"}
+PLAIN = frozenset(LETTERS) | {r"\_", r"\,"}
 WITH_ARGUMENT = frozenset(f"\\{name}" for name in f"{_ACCENTS} {_FONTS}".split())
 
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|.", re.DOTALL)
