@@ -12,6 +12,7 @@ from commands import (
     completion,
     contract,
     derive,
+    export,
     generate,
     list_layers,
     plot,
@@ -23,6 +24,7 @@ from commands import (
 COMMANDS: dict[str, click.Command] = {
     "run": run.command,
     "derive": derive.command,
+    "export": export.command,
     "generate": generate.command,
     "verify": verify.command,
     "contract": contract.command,

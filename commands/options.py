@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from derive.errors import InputError
     from derive.layer import Layer
+    from derive.render.document import Form
+    from derive.render.publication import Publication
     from derive.study import Study
 
 
@@ -71,6 +75,30 @@ def layer_or_study_named(name: str) -> Layer | Study:
     raise _unknown(name, layers=list(LAYERS), studies=list(STUDIES))
 
 
+def published(
+    subject: str,
+    *,
+    notation: str,
+    macros: Sequence[str] = (),
+    wrt: str = "all",
+    form: Form = "all",
+    steps: bool = True,
+) -> Publication:
+    """The derivation of a layer, or the study, of that name or in that file, laid out.
+
+    Raises InputError where a name, an option or the file will not do.
+    """
+    from derive.render.macros import with_macros
+    from derive.render.notation_file import notation as notation_named
+    from derive.render.publication import publication
+    from derive.study import Study
+
+    chosen = layer_or_study_named(subject)
+    layer = chosen.layer if isinstance(chosen, Study) else chosen
+    symbols = with_macros(notation_named(notation, layer), layer, macros)
+    return publication(chosen, wrt=wrt, form=form, steps=steps, notation=symbols)
+
+
 def _unknown(name: str, **known: list[str]) -> InputError:
     """``known`` are the names of each kind, by the plural of the kind."""
     import difflib
@@ -129,6 +157,22 @@ notation_option = click.option(
     metavar="NAME",
     help="Symbols: paper, lamp, layer, code, plain, or a TOML file of your own.",
     shell_complete=complete_notation,
+)
+wrt_option = click.option(
+    "--wrt",
+    default="all",
+    show_default=True,
+    metavar="INPUT",
+    help="x, gamma, beta (what the layer has), or all.",
+)
+form_option = click.option(
+    "--form",
+    default="all",
+    show_default=True,
+    type=click.Choice(["staged", "closed", "jacobian", "all"]),
+)
+steps_option = click.option(
+    "--steps/--no-steps", default=True, help="Every step, or only what it leads to."
 )
 data_option = click.option(
     "--data",

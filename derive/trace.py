@@ -27,6 +27,11 @@ class Reason:
     formulas: tuple[Expr, ...] = ()
 
 
+def in_words(text: str) -> Reason:
+    """Words that somebody else has written, without formulas: their braces are braces."""
+    return Reason(text.replace("{", "{{").replace("}", "}}"))
+
+
 @dataclass(frozen=True)
 class Step:
     """``before`` = ``after`` by a named rule; *proved* by normal form when it was made."""

@@ -33,7 +33,7 @@ from derive.render.notation_file import PAPER
 from derive.render.notation_fit import fitted
 from derive.render.roots import by_name, definition_of, named_roots
 from derive.render.tree import Node
-from derive.trace import Fact, JacobianEntry, Reason, Result, Step
+from derive.trace import Fact, JacobianEntry, Reason, Result, Step, in_words
 
 Form = Literal["staged", "closed", "jacobian", "all", "summary"]
 
@@ -58,7 +58,8 @@ class Words:
 class Equation:
     """``lhs = rhs`` with its reason; ``continued`` ones repeat the left-hand side invisibly.
 
-    ``rule`` names the rewriting rule of a certified step, and is empty otherwise.
+    ``rule`` names the rewriting rule of a certified step, and is empty otherwise.  ``name`` is that
+    of the left side in every notation, such as dx, or empty where the left side is none.
     """
 
     lhs: Node
@@ -66,6 +67,7 @@ class Equation:
     reason: Words | None = None
     continued: bool = False
     rule: str = ""
+    name: str = ""
 
 
 Block = Heading | Words | Equation
@@ -141,12 +143,13 @@ class _Writer:
             for root in [r for r in left if by_name(definition.expr, [r]) != definition.expr]:
                 left.remove(root)
                 yield self._root(definition_of(root))
-            yield self._equation(definition.var, definition.expr, Reason(definition.note))
+            yield self._equation(definition.var, definition.expr, in_words(definition.note))
 
     def _root(self, root: Definition) -> Equation:
         """What the name of a root stands for: there it is written out."""
         typeset = equation(root.var, root.expr, self.notation, self.shown)
-        return Equation(typeset.left, typeset, Words("a name for the root"))
+        name = root.var.label
+        return Equation(typeset.left, typeset, Words("a name for the root"), name=name)
 
     def _staged(self) -> Iterator[Block]:
         yield Heading("Staged adjoints", "the chain rule, from the last definition to the first")
@@ -162,8 +165,7 @@ class _Writer:
             raise InputError(f"{self.derivation.unproved}; there is only --form staged")
         yield from self._staged()
         yield Heading("Not proved")
-        said = self.derivation.unproved.replace("{", "{{").replace("}", "}}")
-        yield Words(said)
+        yield self._words(in_words(self.derivation.unproved))
         yield Words(
             "What stands above is the chain rule, staged, without a closed form; backnorm verify "
             "compares it exactly at sampled sizes; to have it proved, keep to what has a normal "
@@ -266,7 +268,7 @@ class _Writer:
         words = self._words(reason, letters, entry) if reason and reason.template else None
         typeset = equation(self._named(lhs), self._named(rhs), self.notation, letters)
         left = formula(lhs, self.notation, letters)
-        return Equation(left, typeset, words, continued or bool(rule), rule)
+        return Equation(left, typeset, words, continued or bool(rule), rule, name_of(lhs))
 
     def _named(self, side: _Side) -> _Side:
         """One side of an equation with the notation's names for roots."""
@@ -329,6 +331,13 @@ class _Writer:
 
     def _reductions(self, axis: Axis) -> int:
         return sum(axis in total.axes for d in self.layer for total in d.expr.atoms(SumOver))
+
+
+def name_of(lhs: Expr | JacobianEntry) -> str:
+    """What an equation is called after its left side: dx, dy_dx, or nothing."""
+    if isinstance(lhs, JacobianEntry):
+        return f"d{lhs.of.label}_d{lhs.wrt.label}"
+    return lhs.label if isinstance(lhs, Var) else ""
 
 
 def _cases(expr: Expr, row: Axis, column: Axis) -> ByCase:

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from sympy import Expr
 
 from derive.expr import Definition
-from derive.render.document import Block, Equation, Heading, Words
+from derive.render.document import Block, Equation, Heading, Words, name_of
 from derive.render.layout import equation, formula
 from derive.render.notation import Notation
 from derive.render.notation_file import PAPER
 from derive.render.notation_fit import fitted
 from derive.study import Entry, Study
-from derive.trace import Fact, JacobianEntry, Reason, Result
+from derive.trace import Fact, JacobianEntry, Reason, Result, in_words
 
 
 def study_document(
@@ -39,7 +39,7 @@ class _Writer:
 
     def _entry(self, entry: Entry) -> Iterator[Block]:
         if isinstance(entry, Definition):
-            yield self._equation(entry.var, entry.expr, Reason(entry.note))
+            yield self._equation(entry.var, entry.expr, in_words(entry.note))
         elif isinstance(entry, Fact):
             yield self._equation(entry.lhs, entry.rhs, entry.says)
         else:
@@ -61,4 +61,5 @@ class _Writer:
         trees = (formula(expr, self.notation, shown, entry) for expr in reason.formulas)
         words = Words(reason.template, tuple(trees)) if reason.template else None
         left = formula(lhs, self.notation, shown)
-        return Equation(left, equation(lhs, rhs, self.notation, shown), words, bool(rule), rule)
+        typeset = equation(lhs, rhs, self.notation, shown)
+        return Equation(left, typeset, words, bool(rule), rule, name_of(lhs))

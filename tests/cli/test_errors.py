@@ -129,7 +129,7 @@ def test_a_fault_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: str) -> None:
         raise ZeroDivisionError("in two\nlines")
 
-    monkeypatch.setattr("commands.derive.layer_or_study_named", fail)
+    monkeypatch.setattr("commands.options.layer_or_study_named", fail)
     shown = call("derive")
     assert shown.status == 1
     assert is_one_line_of_error(shown)
@@ -143,7 +143,7 @@ def test_an_error_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: str) -> None:
         raise PermissionError(13, "Permission denied", "generated/x.py")
 
-    monkeypatch.setattr("commands.derive.layer_or_study_named", fail)
+    monkeypatch.setattr("commands.options.layer_or_study_named", fail)
     shown = call("derive")
     assert (shown.status, shown.out) == (2, "")
     assert shown.err == "backnorm: error: generated/x.py: Permission denied\n"
@@ -153,7 +153,7 @@ def test_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("commands.derive.layer_or_study_named", interrupt)
+    monkeypatch.setattr("commands.options.layer_or_study_named", interrupt)
     shown = call("derive")
     assert (shown.status, shown.err) == (130, "backnorm: error: interrupted\n")
 
@@ -167,7 +167,7 @@ def test_further_lines_of_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
         error.detail = "    ab$\n      ^"
         raise error
 
-    monkeypatch.setattr("commands.derive.layer_or_study_named", fail)
+    monkeypatch.setattr("commands.options.layer_or_study_named", fail)
     shown = call("derive")
     assert shown.err == "backnorm: error: x.layer:1:3: what is this?\n    ab$\n      ^\n"
 

@@ -69,12 +69,11 @@ def test_colour_on_a_terminal() -> None:
     assert "\x1b[" in call(*SHORT, FORCE_COLOR="1").out
 
 
-def test_json_is_json_everywhere() -> None:
+def test_json_is_the_same_everywhere() -> None:
     plain = call("derive", "--format", "json")
-    ascii_only = call("derive", "--format", "json", encoding="ascii")
-    assert ascii_only.out.isascii()
-    assert not plain.out.isascii()
-    assert json.loads(plain.out) == json.loads(ascii_only.out)
+    assert plain.out.isascii()
+    assert json.loads(plain.out)["blocks"]
+    assert call("derive", "--format", "json", encoding="ascii").out == plain.out
 
 
 def test_a_file_in_a_c_locale(tmp_path: Path) -> None:
