@@ -120,9 +120,10 @@ Written by `python -m benchmarks.growth`, with SymPy {version}.
 backnorm derives for a symbolic m, so that there is nothing to grow: the derivation, its closed form
 and the kernel are the same for a batch of two and of a million. With m a number and every sum
 written out, SymPy's `diff` and `simplify` give ∂ℓ/∂x₁ of one channel like this. Times are in
-imports of SymPy, measured in the same run; operations are SymPy's `count_ops`.
+imports of SymPy, measured in the same run; operations are SymPy's `count_ops`. backnorm's time is
+that of the whole derivation: all gradients, the Jacobian, every step proved.
 
-| m | `simplify` | operations before | after | backnorm, all gradients and steps, every m | operations of its dx |
+| m | `simplify` | operations before | after | backnorm, every m | operations of dx |
 |---:|---:|---:|---:|---:|---:|
 {rows}
 

@@ -15,7 +15,9 @@ def rows(head: str) -> list[list[str]]:
     """The cells of the table whose head starts so."""
     lines = growth.PAGE.read_text(encoding="utf-8").splitlines()
     start = next(k for k, line in enumerate(lines) if line.startswith(head)) + 2
-    table = lines[start : next(k for k in range(start, len(lines)) if not lines[k].strip())]
+    table = lines[
+        start : next((k for k in range(start, len(lines)) if not lines[k].strip()), len(lines))
+    ]
     return [[cell.strip().replace(",", "") for cell in row.strip("|").split("|")] for row in table]
 
 
