@@ -220,7 +220,8 @@ def hoist(program: Program, derivation: Derivation) -> Program:
         if isinstance(expr, Mul):
             constant = [p for p in expr.args if not free_axes(p) & axes]
             composite = [p for p in constant if not p.is_Number]
-            if len(composite) > 1 and len(constant) < len(expr.args):
+            computed = any(variables(p) for p in composite)  # sizes alone are whole numbers
+            if len(composite) > 1 and computed and len(constant) < len(expr.args):
                 product = mul(*constant)
                 if product not in hoisted:
                     var = Var(name_for(product), *sorted_axes(free_axes(product)))

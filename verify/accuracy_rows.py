@@ -1,11 +1,11 @@
-"""The contract's accuracy table for Layer Norm and RMS Norm.
+"""The contract's accuracy table for layers that reduce rows: Layer, RMS, Instance and Group Norm.
 
-The batches are those of :mod:`verify.accuracy_cases` transposed: what were channels are rows, and
-images rows of several axes, so that there are rows of large mean, constant rows, an outlier in a
-row, extreme scales, and a row of a million elements.  γ and β, which have a value for each element
-of a row here, are drawn anew.  Results are compared with :mod:`verify.exact_rows`; scaled errors,
-limits and sampling are those of :mod:`verify.accuracy`, with κ = 1 + max |μ|/√(σ²+ε) over the rows
-for Layer Norm and κ = 1 for RMS Norm, which subtracts no mean.
+The batches are those of :mod:`verify.accuracy_cases` transposed: what were channels are rows (of
+several axes where those were images; of features, or channels of samples, or groups of them), so
+that there are rows of large mean, constant rows, an outlier in a row, extreme scales, and a row of
+a million elements.  γ and β are drawn anew.  Results are compared with :mod:`verify.exact_rows`;
+scaled errors, limits and sampling are those of :mod:`verify.accuracy`, with
+κ = 1 + max |μ|/√(σ²+ε) over the rows, and κ = 1 for RMS Norm, which subtracts no mean.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from derive.layer import Layer
+from derive.layers.group_norm import GROUP_NORM
+from derive.layers.instance_norm import INSTANCE_NORM
 from derive.layers.layer_norm import LAYER_NORM
+from derive.layers.rms_norm import RMS_NORM
 from verify.accuracy import (
     PRECISIONS,
     ROWS_COMPARED_WHOLE,
@@ -34,15 +37,29 @@ from verify.accuracy_cases import CASES, Array, Case
 from verify.exact_batch_norm import Affine, Deviation, deviation
 from verify.exact_rows import Normalised, Row, parameter_gradients
 from verify.report import Result
+from verify.row_shapes import RowShape, as_channels, as_features, as_groups
 
-PARAMETERS = ("gamma", "beta")
+# How the kernels of each layer are given a table whose first axis counts rows.
+ROW_LAYERS: Mapping[Layer, Callable[[tuple[int, ...]], RowShape]] = {
+    LAYER_NORM: as_features,
+    RMS_NORM: as_features,
+    GROUP_NORM: as_groups,
+    INSTANCE_NORM: as_channels,
+}
+
+
+def centres(layer: Layer) -> bool:
+    """Whether the mean of a row is subtracted from it."""
+    return layer != RMS_NORM
 
 
 class RowBatch(NamedTuple):
-    """What a layer is called with: x, dy and x_dot of one shape, the others of its features'.
+    """What a layer is called with: x, dy and x_dot of one shape, the others of the parameters'.
 
     Where the layer learns no β its place is taken by zeros.
     """
+
+    shape: RowShape
 
     x: Array
     gamma: Array
@@ -53,43 +70,49 @@ class RowBatch(NamedTuple):
     beta_dot: Array
 
     @classmethod
-    def transposed(cls, case: Case, rng: np.random.Generator) -> RowBatch:
+    def transposed(cls, case: Case, layer: Layer, rng: np.random.Generator) -> RowBatch:
         """The case's batch with its channels for rows."""
         batch = case.make(rng)
         tangents = batch.tangents(rng)
-        x, dy, x_dot = (np.moveaxis(a, 1, 0) for a in (batch.x, batch.dy, tangents.x_dot))
-        features, wide = x.shape[1:], batch.gamma.dtype
+        tables = [np.moveaxis(a, 1, 0) for a in (batch.x, batch.dy, tangents.x_dot)]
+        shape, wide = ROW_LAYERS[layer](tables[0].shape), batch.gamma.dtype
+        x, dy, x_dot = (table.reshape(shape.x) for table in tables)
         size = abs(batch.beta.astype(np.float64)).max()
-        gamma = rng.uniform(0.5, 2.0, features) * rng.choice([-1.0, 1.0], features)
-        beta, gamma_dot, beta_dot = rng.normal(size=(3, *features))
+        gamma = rng.uniform(0.5, 2.0, shape.vector) * rng.choice([-1.0, 1.0], shape.vector)
+        beta, gamma_dot, beta_dot = rng.normal(size=(3, *shape.vector))
         vectors = (v.astype(wide) for v in (gamma, beta * bool(size), gamma_dot, beta_dot * size))
         gamma, beta, gamma_dot, beta_dot = vectors
-        return cls(x, gamma, beta, dy, x_dot, gamma_dot, beta_dot)
-
-    @property
-    def axes(self) -> tuple[int, ...]:
-        return tuple(range(-self.gamma.ndim, 0))
+        return cls(shape, x, gamma, beta, dy, x_dot, gamma_dot, beta_dot)
 
 
 @dataclass(frozen=True)
 class RowReference:
-    """The exact results by name: of x's shape a vector for each row, of the features' one."""
+    """The exact results by name: of x's shape a vector for each row, of the parameters' one for
+    each set of them."""
 
     exact: Mapping[str, list[Affine]]
     condition: float
 
     @classmethod
     def of(cls, batch: RowBatch, eps: float, *, centres: bool) -> RowReference:
-        """For m ≥ 1 and q > 0 in every row; ``centres`` for Layer Norm."""
-        m = batch.gamma.size
-        x, dy, x_dot = (a.reshape(-1, m) for a in (batch.x, batch.dy, batch.x_dot))
-        flat = (batch.gamma, batch.beta, batch.gamma_dot, batch.beta_dot)
-        gamma, beta, gamma_dot, beta_dot = (Row.of(a.reshape(-1)) for a in flat)
-        rows = [Normalised.of(row, gamma, beta, eps, centres=centres) for row in x]
+        """For m ≥ 1 and q > 0 in every row."""
+        shape, sets = batch.shape, batch.shape.sets
+        x, dy, x_dot = (shape.table(a) for a in (batch.x, batch.dy, batch.x_dot))
+        vectors = (batch.gamma, batch.beta, batch.gamma_dot, batch.beta_dot)
+        gamma, beta, gamma_dot, beta_dot = ([Row.of(v) for v in shape.spread(a)] for a in vectors)
+        rows = [
+            Normalised.of(row, gamma[k % sets], beta[k % sets], eps, centres=centres)
+            for k, row in enumerate(x)
+        ]
         dx = [row.dx(v) for row, v in zip(rows, dy, strict=True)]
-        dgamma, dbeta = parameter_gradients(rows, dy)
-        gradients = {"dx": dx, "dgamma": [dgamma], "dbeta": [dbeta]}
-        y_dot = [row.jvp(v, gamma_dot, beta_dot) for row, v in zip(rows, x_dot, strict=True)]
+        learnt = [
+            parameter_gradients(rows[k::sets], dy[k::sets], shape.shared) for k in range(sets)
+        ]
+        dgamma, dbeta = (list(each) for each in zip(*learnt, strict=True))
+        gradients = {"dx": dx, "dgamma": dgamma, "dbeta": dbeta}
+        y_dot = [
+            row.jvp(x_dot[k], gamma_dot[k % sets], beta_dot[k % sets]) for k, row in enumerate(rows)
+        ]
         exact = {"y": [row.y() for row in rows], **gradients, "y_dot": y_dot}
         exact |= {f"{name} staged": value for name, value in gradients.items()}
         return cls(exact, max((row.condition for row in rows), default=1.0))
@@ -140,11 +163,11 @@ def run(
 
 def _run_case(module: Kernel, layer: Layer, case: Case, seed: int) -> Iterator[Result]:
     rng = np.random.default_rng([seed, zlib.crc32(f"{case.dtype} {case.name}".encode())])
-    batch = RowBatch.transposed(case, rng)
+    batch = RowBatch.transposed(case, layer, rng)
     if "beta" not in learnt(layer):
         batch = batch._replace(beta=0 * batch.beta, beta_dot=0 * batch.beta_dot)
     # References first: a bad kernel may write to its input.
-    reference = RowReference.of(batch, case.eps, centres=layer == LAYER_NORM)
+    reference = RowReference.of(batch, case.eps, centres=centres(layer))
     limit = reference.limit(case.dtype)
     for name, array in _call(module, layer, case, batch).items():
         shape = batch.gamma.shape if name.split()[0] in ("dgamma", "dbeta") else batch.x.shape
@@ -175,7 +198,7 @@ def _call(module: Kernel, layer: Layer, case: Case, batch: RowBatch) -> dict[str
 
     def forward() -> Any:
         nonlocal cache
-        y, cache = module.forward(batch.x, *parameters, eps=case.eps, axes=batch.axes)
+        y, cache = module.forward(batch.x, *parameters, eps=case.eps, **batch.shape.options)
         return (y,)
 
     calls: dict[tuple[str, ...], Callable[[], Any]] = {

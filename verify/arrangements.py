@@ -1,8 +1,8 @@
-"""How the table [n, c] of a layer's data lies in an array, for either axis that it may reduce.
+"""How the table of a layer's data ([n, c], [n, c, s], [n, g, c, s]) lies in an array.
 
 Kernels take arrays of several axes, oracles tables.  An arrangement lays the one out as the other,
-gives the argument that tells a kernel which axes to reduce, and finds a group (what is reduced
-together: a channel, a row) in what it has laid out.
+gives the kernel's own description of what it lays out, and finds a group (what is reduced together:
+a channel, a row) in it.
 """
 
 from __future__ import annotations
@@ -19,16 +19,14 @@ Array = NDArray[Any]
 
 
 class Arrangement(Protocol):
-    """One way to lay tables out.
+    """One way to lay tables out."""
 
-    ``option`` is the axis or the axes that a kernel is told.
-    """
-
-    @property
-    def option(self) -> Any: ...
+    def layout(self, module: Any, x: Array) -> Any:
+        """A module's layout for x as it was laid out."""
+        ...
 
     def lay(self, table: Array) -> Array:
-        """[n, c] in the shape of x; a table with one row or one column so that it broadcasts."""
+        """A table as the cores take x; where it has one entry for all of an axis, it broadcasts."""
         ...
 
     def group(self, value: Array, shape: tuple[int, ...], k: int) -> Any:
@@ -47,9 +45,8 @@ class BatchArrangement:
     rows: tuple[int, ...]
     axis: int
 
-    @property
-    def option(self) -> int:
-        return self.axis
+    def layout(self, module: Any, x: Array) -> Any:
+        return module._layout(x, self.axis)
 
     def lay(self, table: Array) -> Array:
         """[n, c] in the shape of x; [c] or [0, c] in the shape that broadcasts against it."""
@@ -88,10 +85,9 @@ class RowArrangement:
     rows: tuple[int, ...]
     features: tuple[int, ...]
 
-    @property
-    def option(self) -> tuple[int, ...]:
-        """The trailing axes; the last of them is named first, as any order will do."""
-        return tuple(-1 - k for k in range(len(self.features)))
+    def layout(self, module: Any, x: Array) -> Any:
+        """Of the trailing axes the last is named first, as any order will do."""
+        return module._layout(x, tuple(-1 - k for k in range(len(self.features))))
 
     def lay(self, table: Array) -> Array:
         """[n, c] in the shape of x; [0, c] and [n, 0] in shapes that broadcast against it."""
@@ -117,6 +113,57 @@ def row_arrangements(rows: int, m: int) -> tuple[RowArrangement, ...]:
         RowArrangement((rows,), image),
         RowArrangement((rows, 1), image),
     )
+
+
+@dataclass(frozen=True)
+class SampleArrangement:
+    """Samples of channels at positions: the shape of those, and whether the channels come last.
+
+    A table [n, c, s] has rows [n, c], and [n, g, c, s], whose channels are told by a group and a
+    place in it, rows [n, g].
+    """
+
+    positions: tuple[int, ...]
+    last: bool
+
+    def layout(self, module: Any, x: Array) -> Any:
+        channels = x.ndim - 1 - len(self.positions)
+        first = 1 + len(self.positions) if self.last else 1
+        told = x.shape[first : first + channels]
+        shape = (*x.shape[:first], prod(told), *x.shape[first + channels :])
+        axis = -1 if self.last else 1
+        return module._layout(np.empty(shape), *told[:-1], axis)
+
+    def lay(self, table: Array) -> Array:
+        whole = table.shape[-1] == prod(self.positions)
+        positions = self.positions if whole else tuple(1 for _ in self.positions)
+        laid = table.reshape(*table.shape[:-1], *positions)
+        channels = range(1, table.ndim - 1)
+        return np.moveaxis(laid, channels, [-k for k in reversed(channels)]) if self.last else laid
+
+    def group(self, value: Array, shape: tuple[int, ...], k: int) -> Any:
+        told = 1 + len(self.positions) if self.last else 1
+        at = np.unravel_index(k, (shape[0], shape[told]))
+        index: list[Any] = [slice(None)] * len(shape)
+        for axis, position in zip((0, told), at, strict=True):
+            index[axis] = position if value.shape[axis] > 1 else 0
+        own = np.asarray(value[tuple(index)])
+        if own.size == 1:
+            return own.reshape(-1)
+        whole = [n for axis, n in enumerate(shape) if axis not in (0, told)]
+        spread = np.broadcast_to(own, whole)
+        in_group = len(shape) - 2 - len(self.positions)  # axes of a group's own channels
+        ends = range(-in_group, 0) if self.last else range(in_group)
+        return np.moveaxis(spread, list(ends), list(range(in_group))).reshape(-1)
+
+    def wrong(self, layout: Any, error: Array) -> Any:
+        return _FirstSumOfBlocksWrong(layout, error)
+
+
+def sample_arrangements(positions: int) -> tuple[SampleArrangement, ...]:
+    """(N, C, S), (N, S, C), (N, C, H, W) and (N, H, W, C) with HW = S."""
+    shapes = ((positions,), _image(positions))
+    return tuple(SampleArrangement(shape, last) for shape in shapes for last in (False, True))
 
 
 # --- The mean in two parts ------------------------------------------------------------------------

@@ -8,23 +8,18 @@ below speak of rows where Batch Norm's speak of channels.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
 
-from derive.layer import Layer
-from derive.layers.layer_norm import LAYER_NORM
-from derive.layers.rms_norm import RMS_NORM
-from verify import contract, contract_arrays, contract_calls, contract_edges
-from verify.accuracy import PRECISIONS, Kernel
+from verify import contract_arrays, contract_calls, contract_edges
+from verify.accuracy import PRECISIONS
 from verify.accuracy_cases import Array
-from verify.accuracy_rows import RowBatch, RowReference, learnt
+from verify.accuracy_rows import RowBatch, RowReference
 from verify.contract_arrays import in_every_layout
 from verify.examiner import Call, Examiner, or_full
-from verify.report import Result
+from verify.row_shapes import RowShape, feature_rows
 
 REQUIRED = ("forward", "backward")
 OPTIONAL = ("backward_staged", "jvp", "jacobian")
@@ -41,12 +36,21 @@ class RowCall(Call):
         return {"eps": self.eps} | ({} if self.axes == (-1,) else {"axes": self.axes})
 
     @property
+    def shape(self) -> RowShape:
+        """How x, as :meth:`lined_up` has it, is read as rows."""
+        return feature_rows(self.x.shape, len(self.axes))
+
+    def lined_up(self, array: Array) -> Array:
+        """An array of x's shape in which the elements of a row lie side by side."""
+        return array
+
+    @property
     def features(self) -> tuple[int, ...]:
-        return self.x.shape[self.x.ndim - len(self.axes) :]
+        return self.shape.vector
 
     @property
     def rows(self) -> int:
-        return prod(self.x.shape[: self.x.ndim - len(self.axes)])
+        return self.shape.rows
 
 
 @dataclass
@@ -76,6 +80,10 @@ class RowExaminer(Examiner):
         finally:
             self.axes = before
 
+    def forward_signature(self) -> str:
+        given = ", ".join(f"{name}=None" for name in self.learnt)
+        return f"(x, {given}, *, eps=1e-05, axes=(-1,), out=None)"
+
     def exact(self, call: Call, given: dict[str, Array], what: str) -> None:
         assert isinstance(call, RowCall)
         dtype, features = call.x.dtype, call.features
@@ -84,20 +92,9 @@ class RowExaminer(Examiner):
         for name, array in given.items():
             vector = name.split()[0] in ("dgamma", "dbeta")
             self.like(array, features if vector else call.x.shape, dtype, f"{what}: {name}")
-            _, worst = reference.compare(name, array, self.rng)
+            lined_up = array if vector else call.lined_up(array)
+            _, worst = reference.compare(name, lined_up, self.rng)
             self.measured(worst, limit, unit, f"{what}: {name}")
-
-
-ROW_LAYERS = (LAYER_NORM, RMS_NORM)
-
-
-def examiner_of(layer: Layer) -> Callable[[Kernel, np.random.Generator], RowExaminer]:
-    """What examines the kernels of a layer."""
-
-    def make(kernel: Kernel, rng: np.random.Generator) -> RowExaminer:
-        return RowExaminer(kernel, rng, learnt=learnt(layer), centres=layer == LAYER_NORM)
-
-    return make
 
 
 def _reference(call: RowCall, *, centres: bool) -> RowReference:
@@ -107,7 +104,8 @@ def _reference(call: RowCall, *, centres: bool) -> RowReference:
     still = [or_full(dot, shape, 0.0) for dot in (call.gamma_dot, call.beta_dot)]
     if not centres:
         beta, still[1] = np.zeros(shape), np.zeros(shape)
-    batch = RowBatch(call.x, gamma, beta, call.dy, call.x_dot, *still)
+    x, dy, x_dot = (call.lined_up(array) for array in (call.x, call.dy, call.x_dot))
+    batch = RowBatch(call.shape, x, gamma, beta, dy, x_dot, *still)
     return RowReference.of(batch, float(call.eps), centres=centres)
 
 
@@ -116,10 +114,9 @@ def _reference(call: RowCall, *, centres: bool) -> RowReference:
 
 def signatures(examiner: RowExaminer) -> None:
     """the functions take the contract's arguments, in its order and with its defaults"""
-    given = ", ".join(f"{name}=None" for name in examiner.learnt)
     dots = ", ".join(f"{name}_dot" for name in examiner.learnt)
     due = {
-        "forward": f"(x, {given}, *, eps=1e-05, axes=(-1,), out=None)",
+        "forward": examiner.forward_signature(),
         "backward": "(dy, cache, *, out=None)",
         "backward_staged": "(dy, cache)",
         "jvp": f"(x_dot, {dots}, cache)",
@@ -181,31 +178,32 @@ def parameters_over_several_axes(examiner: RowExaminer) -> None:
 
 def jacobian_form(examiner: RowExaminer) -> None:
     """jacobian(cache, row) is the (m, m) matrix uR in x's dtype, with dx = dy @ uR"""
-    jacobian = examiner.function("jacobian")
     for shape, axes in (((4, 3), (-1,)), ((2, 3, 2, 2), (-1, -2)), ((5,), (-1,)), ((3, 1), (-1,))):
         call = examiner.over(axes, *shape)
-        _, cache = examiner.forward(call)
-        m = prod(call.features)
-        matrices = [jacobian(cache, row=row) for row in range(call.rows)]
-        first = np.array_equal(jacobian(cache), matrices[0])
-        examiner.hold(first, "jacobian(cache) is not of row 0")
-        for row in (call.rows, -call.rows - 1):
-            examiner.refuses(ValueError, f"row {row}", jacobian, cache, row=row, mentions=(row,))
-        for matrix in matrices:
-            examiner.like(matrix, (m, m), call.x.dtype, f"jacobian of x {shape}")
-        wide = [matrix.astype(np.float64) for matrix in matrices]
-        for dy in (call.dy, *(_unit(call, k) for k in range(m))):
-            flat = dy.reshape(-1, m).astype(np.float64)
-            dx = np.stack([v @ matrix for v, matrix in zip(flat, wide, strict=True)])
-            found = {"dx": dx.reshape(call.x.shape).astype(np.float32)}
-            examiner.exact(call.but(dy=dy), found, f"dy @ jacobian, x {shape}")
+        hold_jacobians(examiner, call, np.arange(call.x.size).reshape(shape))
 
 
-def _unit(call: RowCall, k: int) -> Array:
-    """1 at element k of every row, 0 elsewhere: dx is then a row of each Jacobian."""
-    flat = np.zeros((call.rows, prod(call.features)), call.x.dtype)
-    flat[:, k] = 1
-    return flat.reshape(call.x.shape)
+def hold_jacobians(examiner: RowExaminer, call: RowCall, places: Array) -> None:
+    """The clause for one call; ``places`` counts the elements of x row after row."""
+    jacobian = examiner.function("jacobian")
+    _, cache = examiner.forward(call)
+    rows, m = call.rows, call.shape.m
+    matrices = [jacobian(cache, row=row) for row in range(rows)]
+    first = np.array_equal(jacobian(cache), matrices[0])
+    examiner.hold(first, "jacobian(cache) is not of row 0")
+    for row in (rows, -rows - 1):
+        examiner.refuses(ValueError, f"row {row}", jacobian, cache, row=row, mentions=(row,))
+    for matrix in matrices:
+        examiner.like(matrix, (m, m), call.x.dtype, f"jacobian of x {call.x.shape}")
+    wide = [matrix.astype(np.float64) for matrix in matrices]
+    flat = np.empty(call.x.size)
+    flat[places] = call.dy
+    # With a 1 at element k of every row dx is a row of each Jacobian.
+    for dy in (flat.reshape(rows, m), *(np.tile(np.eye(m)[k], (rows, 1)) for k in range(m))):
+        dx = np.stack([v @ matrix for v, matrix in zip(dy, wide, strict=True)])
+        laid = call.but(dy=dy.reshape(-1)[places].astype(call.dy.dtype))
+        found = {"dx": dx.reshape(-1)[places].astype(np.float32)}
+        examiner.exact(laid, found, f"dy @ jacobian, x {call.x.shape}")
 
 
 # --- Clauses: arrays ------------------------------------------------------------------------------
@@ -360,16 +358,3 @@ SHARED = (
     contract_edges.eps_not_real,
     contract_edges.no_warning,
 )
-ROW_CLAUSES: tuple[Callable[[Any], None], ...] = (*OWN, *SHARED)
-
-
-def run(
-    module: Kernel,
-    layer: Layer,
-    *,
-    seed: int = 0,
-    clauses: tuple[Callable[[Any], None], ...] = ROW_CLAUSES,
-) -> list[Result]:
-    """Hold the module of a layer to every clause, as :func:`verify.contract.run` does."""
-    examiner = examiner_of(layer)
-    return contract.run(module, seed=seed, clauses=clauses, optional=OPTIONAL, examiner=examiner)

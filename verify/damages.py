@@ -337,17 +337,25 @@ REWRITES: tuple[tuple[str, str, str], ...] = (
 
 
 ROW_REWRITES: tuple[tuple[str, str, str], ...] = (
-    ("last axis reduced", "block, axis=self.axes", "block, axis=-1"),
-    ("first axis of the rows", "axis=tuple(range(self.leading))", "axis=0"),
-    ("one axis of the features counted", "np.prod(self.features,", "np.prod(self.features[:1],"),
-    ("last row left out", "self.shape[cut], length)", "self.shape[cut] - 1, length)"),
-    ("first block left out", "range(0, self.shape[cut],", "range(length, self.shape[cut],"),
+    ("last axis reduced", "block, axis=self.reduced", "block, axis=-1"),
+    ("first axis of the rows", "block, axis=others", "block, axis=0"),
+    ("last row left out", "self.rows[cut], length)", "self.rows[cut] - 1, length)"),
+    ("first block left out", "range(0, self.rows[cut],", "range(length, self.rows[cut],"),
     ("blocks overlap", "slice(start, start + length)", "slice(start, start + length + 1)"),
-    ("one outer block", "in np.ndindex(self.shape[:cut])", "in [(0,) * cut]"),
+    ("one outer block", "in np.ndindex(self.rows[:cut])", "in [(0,) * cut]"),
     ("order of axes", "sorted(k % x.ndim for k in indices)", "[k % x.ndim for k in indices]"),
-    ("axes not kept", "layout.axes)\n", "(-1,))\n"),
+    ("axes not kept", "layout.reduced)\n", "(-1,))\n"),
     ("row 0 of the jacobian", "np.unravel_index(row % rows,", "np.unravel_index(0,"),
     ("default axes", "axes: Sequence[int] = (-1,)", "axes: Sequence[int] = (0,)"),
+)
+
+SAMPLE_REWRITES: tuple[tuple[str, str, str], ...] = (
+    ("axis not kept", "layout.kept[1])\n", "1)\n"),
+    ("groups not kept", "layout.rows[1], layout", "1, layout"),
+    ("axis of the samples", "if not index % x.ndim:", "if False:"),
+    ("another number of groups", "channels % count", "channels < count"),
+    ("groups interleaved", "count, channels // count", "channels // count, count"),
+    ("all of a parameter", "cut if k in layout.learnt", "cut if not k"),
 )
 
 
@@ -373,7 +381,7 @@ BLOCK_REWRITES: tuple[tuple[str, str, str], ...] = (
 
 def _of_text(source: str) -> Iterator[Mutant]:
     """Each rewrite at each place where its text occurs."""
-    for name, old, new in REWRITES + ROW_REWRITES + BLOCK_REWRITES:
+    for name, old, new in REWRITES + ROW_REWRITES + SAMPLE_REWRITES + BLOCK_REWRITES:
         start = source.find(old)
         while start >= 0:
             line = source.count("\n", 0, start) + 1

@@ -1,8 +1,7 @@
-"""Layer Norm and RMS Norm in exact integer arithmetic, row by row.
+"""Layers that reduce rows, in exact integer arithmetic: Layer, RMS, Group and Instance Norm.
 
 As in :mod:`verify.exact_batch_norm`, floats are integers times a power of two, and all but
-r = 1/√q is rational.  With d = x − μ for Layer Norm and d = x for RMS Norm, q = Σd²/m + ε, and the
-projection
+r = 1/√q is rational.  With d = x − μ, for RMS Norm d = x, q = Σd²/m + ε, and the projection
 
     P(v) = v − Σv/m − d Σvd/(mq)        (RMS Norm: without Σv/m)
 
@@ -11,7 +10,8 @@ of one row v of m elements, and with g = γ·dy, elementwise,
     y  = r γ·d + β                      dx = r P(g)
     ẏ  = r γ·P(ẋ) + r γ̇·d + β̇           dγ = Σₙ rₙ dyₙ·dₙ        dβ = Σₙ dyₙ
 
-are all sums of a few vectors, or for dγ and dβ of one for each row n.  Written out by hand on
+are all sums of a few vectors, or for dγ and dβ of one for each row n.  Where neighbours in a row
+share an element of γ (the positions of a channel), theirs are added up.  Written out by hand on
 purpose: nothing here comes from the derivation that it helps to check.
 """
 
@@ -66,6 +66,12 @@ class Row:
         """Σvw."""
         return int(self.numbers.dot(other.numbers)) * self.unit * other.unit
 
+    def folded(self, shared: int) -> Row:
+        """The sums of so many neighbours."""
+        starts = np.arange(0, self.values.size, shared)
+        values, numbers = (np.add.reduceat(a, starts) for a in (self.values, self.numbers))
+        return Row(values, numbers, self.unit)
+
     def exact(self, rows: NDArray[np.intp]) -> tuple[Integers, Fraction]:
         """Some elements as integers and their unit."""
         return self.numbers[rows], self.unit
@@ -76,7 +82,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Normalised:
-    """One row of data: d, q, r = 1/√q, and the parameters of all rows."""
+    """One row of data: d, q, r = 1/√q, and its parameters, with a value for each element."""
 
     d: Row
     q: Fraction
@@ -90,7 +96,7 @@ class Normalised:
     def of(
         cls, values: NDArray[Any], gamma: Row, beta: Row, eps: float, *, centres: bool
     ) -> Normalised:
-        """From the m ≥ 1 floats of a row; ``centres`` for Layer Norm.
+        """From the m ≥ 1 floats of a row; ``centres`` unless it is RMS Norm.
 
         ``condition`` is how much a relative change of x is magnified in x̂: 1 + |μ|r.  Raises
         ValueError where q ≤ 0 or a value is not finite.
@@ -127,9 +133,14 @@ class Normalised:
         return -self.r * v.dot(self.d) / (v.numbers.size * self.q)
 
 
-def parameter_gradients(rows: list[Normalised], dy: NDArray[Any]) -> tuple[Affine, Affine]:
-    """(dγ, dβ) of all rows together; ``dy`` has a row for each."""
+def parameter_gradients(
+    rows: list[Normalised], dy: NDArray[Any], shared: int = 1
+) -> tuple[Affine, Affine]:
+    """(dγ, dβ) of all rows with the same parameters together; ``dy`` has a row for each.
+
+    So many neighbours have an element of γ and β in common.
+    """
     cotangents = [Row.of(row) for row in dy]
     pairs = list(zip(rows, cotangents, strict=True))
-    dgamma = Affine(tuple((row.r, dy * row.d) for row, dy in pairs))
-    return dgamma, Affine(tuple((ONE, dy) for dy in cotangents))
+    dgamma = Affine(tuple((row.r, (dy * row.d).folded(shared)) for row, dy in pairs))
+    return dgamma, Affine(tuple((ONE, dy.folded(shared)) for dy in cotangents))

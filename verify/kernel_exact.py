@@ -17,9 +17,10 @@ Such equalities hold at sampled sizes m and points: they are *exact*, not *prove
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from random import Random
 from types import ModuleType
 from typing import Any
@@ -30,7 +31,13 @@ from codegen.names import CENTRE, CODE_NAMES, REST, code_name
 from codegen.passes import mean_of_data
 from derive.expr import SumOver, Var, adjoint, tangent
 from derive.layer import Layer
-from verify.arrangements import Arrangement, Array, arrangements, row_arrangements
+from verify.arrangements import (
+    Arrangement,
+    Array,
+    arrangements,
+    row_arrangements,
+    sample_arrangements,
+)
 from verify.exact import Counterexample, Outcome, Point, draw
 from verify.fields import FIELDS, OutsideTheField
 from verify.kernel_numbers import ExactNumPy, Number
@@ -122,28 +129,35 @@ def _cases(point: Point, rng: Random) -> Iterator[Case]:
     }
     due = {claim: table(var) for claim, var in _due(layer).items()}
     shape = tables[code_name(x)].shape
-    reduced = x.axes.index(layer.reduced_axes[0])
-    m, groups = shape[reduced], shape[1 - reduced]
-    jacobian = _jacobian(point, m, groups, reduced)
-    errors = wrap(
-        np.expand_dims(np.array([over.random(rng) for _ in range(groups)], object), reduced)
-    )
-    for where in arrangements(m) if reduced == 0 else row_arrangements(groups, m):
+    kept = [k for k, axis in enumerate(x.axes) if axis not in layer.reduced_axes]
+    rows = [n if k in kept else 1 for k, n in enumerate(shape)]
+    draws = [over.random(rng) for _ in range(prod(rows))]
+    errors = wrap(np.array(draws, object).reshape(rows))
+    jacobian = _jacobian(point, shape, kept)
+    for where in _arrangements(shape, kept):
         arrays = {name: where.lay(array) for name, array in tables.items()}
         for array in arrays.values():
             array.flags.writeable = False
         yield Case(
             where,
-            {**arrays, **scalars, "m": m},
+            {**arrays, **scalars, "m": prod(shape) // prod(rows)},
             {**{c: where.lay(t) for c, t in due.items()}, "jacobian: uR": jacobian},
             where.lay(errors),
         )
 
 
+def _arrangements(shape: tuple[int, ...], kept: list[int]) -> Sequence[Arrangement]:
+    if len(shape) > 2:
+        return sample_arrangements(shape[-1])
+    return row_arrangements(*shape) if kept == [0] else arrangements(shape[0])
+
+
 def _spread(point: Point, var: Var) -> Array:
-    """A table [n, c] with one row or one column over an axis that the quantity has not."""
+    """A table over the data's axes, with one entry for all of an axis that the quantity has not."""
     table, axes = table_of(point, var), point.layer.data.axes
-    return table.reshape([table.shape[var.axes.index(a)] if a in var.axes else 1 for a in axes])
+    own = sorted(var.axes, key=axes.index)
+    ordered = table.transpose([var.axes.index(axis) for axis in own])
+    return ordered.reshape([ordered.shape[own.index(a)] if a in own else 1 for a in axes])
 
 
 def table_of(point: Point, var: Var) -> Array:
@@ -155,12 +169,18 @@ def table_of(point: Point, var: Var) -> Array:
     return table
 
 
-def _jacobian(point: Point, m: int, groups: int, reduced: int) -> Array:
-    """dy[i]/dx[j] of each group g as [g, i, j]; i and j count along the axis that is reduced."""
+def _jacobian(point: Point, shape: tuple[int, ...], kept: list[int]) -> Array:
+    """dy[i]/dx[j] of each group g as [g, i, j]; all count in C order, i and j over what is
+    reduced."""
     x, y = point.layer.data.label, point.layer.output.label
+    order = (*kept, *(k for k in range(len(shape)) if k not in kept))
+    whole = list(np.ndindex(*(shape[k] for k in order)))  # the groups one after the other
+    places = [tuple(at[order.index(k)] for k in range(len(shape))) for at in whole]
+    groups = prod(shape[k] for k in kept)
+    m = len(places) // groups
     table = np.empty((groups, m, m), object)
     for g, i, j in np.ndindex(table.shape):
-        row, column = ((k, g) if reduced == 0 else (g, k) for k in (i, j))
+        row, column = places[g * m + i], places[g * m + j]
         table[g, i, j] = point.duals.derivative(point.column(x, column)[y][row])
     return table
 
@@ -211,7 +231,8 @@ class _Kernel:
     def __init__(self, module: ModuleType, layer: Layer) -> None:
         vars(module).update(_WIDE=object, _BLOCK=BLOCK, np=ExactNumPy())
         self.module, self.layer = module, layer
-        other = {code_name(var) for var in (*layer.inputs, *layer.parameters)} | {"axis", "axes"}
+        other = {code_name(var) for var in (*layer.inputs, *layer.parameters)}
+        other |= {"axis", "axes", "groups"}
         self.kept = [name for name in module.Cache._fields if name not in other]
 
     def run(self, case: Case) -> Iterator[tuple[str, Array | str]]:
@@ -244,7 +265,7 @@ class _Kernel:
         return made
 
     def _forward(self, case: Case, given: dict[str, Any]) -> tuple[Array, ...]:
-        given["layout"] = self.module._layout(given[code_name(self.layer.data)], case.where.option)
+        given["layout"] = case.where.layout(self.module, given[code_name(self.layer.data)])
         y = self._made(self.layer.output, given)
         given |= dict(zip(self.kept, self._call("_forward", given), strict=True))
         return y, *self._statistics(given)

@@ -24,10 +24,10 @@ from derive.errors import InputError
 from derive.layer import Layer
 from derive.layers.batch_norm import BATCH_NORM
 from derive.layers.block import BLOCK
-from verify import accuracy, accuracy_rows, contract, contract_rows, exact_deployment
+from verify import accuracy, accuracy_rows, contract, contract_by_row, exact_deployment
 from verify.accuracy_cases import CASES, Case
+from verify.accuracy_rows import ROW_LAYERS
 from verify.contract import Clause
-from verify.contract_rows import ROW_CLAUSES, ROW_LAYERS
 from verify.damages import Mutant, mutants
 from verify.exact import Outcome
 from verify.kernel_exact import compare, prepare
@@ -171,12 +171,12 @@ def _contract(layer: Layer, _: Reference, seed: int) -> Check:
 
     def held(module: ModuleType, clause: Clause) -> list[Result]:
         if rows:
-            return contract_rows.run(module, layer, seed=seed, clauses=(clause,))
+            return contract_by_row.run(module, layer, seed=seed, clauses=(clause,))
         return contract.run(module, seed=seed, clauses=(clause,))
 
     def check(source: str) -> str:
         module = load(source, layer.name)
-        for clause in ROW_CLAUSES if rows else contract.CLAUSES:
+        for clause in contract_by_row.clauses_of(layer) if rows else contract.CLAUSES:
             for broken in failures(held(module, clause)):
                 return f"{broken.name}: {broken.detail}"
         return ""

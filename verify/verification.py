@@ -39,15 +39,15 @@ from verify import (
     accuracy_own,
     accuracy_rows,
     contract,
-    contract_rows,
+    contract_by_row,
     exact_block,
     exact_deployment,
     exact_second_order,
     kernel_exact,
 )
 from verify.accuracy_cases import Batch, Case
+from verify.accuracy_rows import ROW_LAYERS
 from verify.contract_block import BLOCK_CLAUSES
-from verify.contract_rows import ROW_LAYERS
 from verify.data import Matrix
 from verify.definition import reference_of
 from verify.exact import Claim, Outcome, check
@@ -324,7 +324,7 @@ def contract_results(module: ModuleType, layer: Layer, seed: int) -> list[Result
     if layer == BLOCK:
         found = contract.run(module, seed=seed, clauses=BLOCK_CLAUSES, optional=())
     elif layer in ROW_LAYERS:
-        found = contract_rows.run(module, layer, seed=seed)
+        found = contract_by_row.run(module, layer, seed=seed)
     else:
         found = contract.run(module, seed=seed)
     held = [result for result in found if result.ok]

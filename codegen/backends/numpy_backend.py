@@ -17,6 +17,7 @@ from codegen.backends.numpy_cores import jacobian_core, staged_core
 from codegen.backends.numpy_deployment import deployment_text
 from codegen.backends.numpy_layouts import ArrayLayout, layout_of
 from codegen.backends.numpy_limits import refuse
+from codegen.backends.numpy_one_size import with_one_size
 from codegen.backends.numpy_second_order import second_order_text
 from codegen.backends.numpy_text import (
     BACKWARD,
@@ -52,6 +53,10 @@ from derive.render import PAPER, equation, formula, to_line, to_lines
 
 SUMMARY = '"""{} in NumPy: forward, backward, jvp, and two textbook forms of backward.'
 DEFAULTS = {"eps": "1e-5"}
+KEPT = '"""What forward saves for the others: x itself, not a copy, and float64 values for each {}.'
+COUNTING = (
+    "{}  The result has the dtype of x and takes m*m numbers: for teaching and as a reference."
+)
 
 
 class NumpyBackend:
@@ -62,6 +67,7 @@ class NumpyBackend:
 
     def render(self, kernels: Kernels) -> str:
         layout = layout_of(kernels.derivation.layer)
+        kernels = with_one_size(kernels)
         refuse(kernels, layout)
         return _Module(kernels, layout).text()
 
@@ -96,7 +102,12 @@ class _Module:
             "u_and_r": self._formulas(u_and_r(derivation)),
             "support": self.layout.support(),
             **self.layout.fields(),
-            "learnt_defaults": one_a_line(f"{p}: npt.ArrayLike | None = None" for p in self.learnt),
+            "kept_about": paragraph(KEPT.format(layout.each)).lstrip(' "'),
+            "counting": paragraph(COUNTING.format(layout.counted)),
+            "learnt_defaults": one_a_line(
+                f"{p}: npt.ArrayLike | None{'' if layout.has_positional else ' = None'}"
+                for p in self.learnt
+            ),
             "parameter_defaults": one_a_line(
                 f"{p}: float = {DEFAULTS.get(p, '0.0')}" if not v.axes else f"{p}: npt.ArrayLike"
                 for p, v in zip(self.parameters, self.layer.parameters, strict=True)
@@ -171,7 +182,8 @@ class _Module:
         arrays = ("x", *self._cached(self.wide), *self.kept)
         numbers = self._cached(v for v in self.layer.parameters if not v.axes)
         lines = [*(f"{name}: Array" for name in arrays), *(f"{name}: float" for name in numbers)]
-        return indented([*lines, f"{self.layout.option}: {self.layout.cached_type}"])
+        options = (f"{option.name}: {option.cached_type}" for option in self.layout.options)
+        return indented([*lines, *options])
 
     def _cached(self, given: Iterable[Var]) -> list[str]:
         """Those of the inputs and parameters that some kernel other than forward reads."""
@@ -197,7 +209,7 @@ class _Module:
             for v in self.frozen
         ]
         given = [
-            f"wide_{code_name(v)}" if v in self.wide else code_name(v)
+            f"wide_{code_name(v)}" if v in self.wide else self._argument(code_name(v), v)
             for v in self.kernels.forward.program.given
         ]
         learnt = [f"wide_{p}" for p in self._cached(self.wide)]
@@ -214,12 +226,13 @@ class _Module:
         about += "out: an array for y, which may be exactly x.  Returns y with the shape and dtype "
         about += "of x, and the cache."
         targets = f"{tuple_of(self.kept)} = " if self.kept else ""
+        options = [option.cached for option in self.layout.options]
         return {
             "about": paragraph(about),
             "errors": paragraph(self.layout.errors),
             "setup": indented(setup),
-            "core_call": call(f"{targets}_forward", [*given, "layout", "y"], 8),
-            "cache": ", ".join(["x", *learnt, *self.kept, *parameters, self.layout.cached]),
+            "core_call": call(f"{targets}_forward", [*given, "layout", self._whole("y")], 8),
+            "cache": ", ".join(["x", *learnt, *self.kept, *parameters, *options]),
         }
 
     def _gradients(self) -> dict[str, str]:
@@ -231,6 +244,7 @@ class _Module:
             for kernel in (self.kernels.backward, self.kernels.backward_staged)
         }
         wide = f"{tuple_of([f'wide_{name}' for name in names])} = " if names else ""
+        shaped = "" if self._whole("") == "" else "\n        dx = dx.reshape(layout.shape)"
         narrow = ["dx.astype(dtype)", *(f"{name}.reshape(one).astype(dtype)" for name in names)]
         about = "dy: the shape of x, any float dtype.  out: an array for dx, which may be exactly "
         about += "dy, or a tuple with an array or None for each result.  Returns dx with the shape "
@@ -247,11 +261,14 @@ class _Module:
             "gradient_types": ", ".join("Array" for _ in every),
             "gradients": tuple_of(every),
             "store": indented(store, 8),
-            "backward_call": call(f"{wide}_backward", [*arguments["backward"], "dx"], 8),
+            "backward_call": call(
+                f"{wide}_backward", [*arguments["backward"], self._whole("dx")], 8
+            ),
             "staged_results": tuple_of(narrow),
             "staged_call": call(
                 f"{tuple_of(every)} = _backward_staged", arguments["backward_staged"], 8
-            ),
+            )
+            + shaped,
         }
 
     def _tangents(self) -> dict[str, str]:
@@ -265,7 +282,8 @@ class _Module:
             if name in names:
                 given.append(f"wide_{name}")
             else:
-                given.append(name if var.role == "tangent" else f"cache.{name}")
+                own = name if var.role == "tangent" else f"cache.{name}"
+                given.append(self._argument(own, var))
         about = "x_dot: the shape of x"
         about += f"; {', '.join(names)}: {self.layout.vector}" if names else ""
         about += "; any float dtype, and None means zero.  Returns y_dot with the shape and dtype "
@@ -275,7 +293,7 @@ class _Module:
             "tangent_arguments": one_a_line(f"{name}: npt.ArrayLike | None" for name in names),
             "tangent_setup": indented(setup),
             "tangent_names": ", ".join(["x_dot", *names]),
-            "jvp_call": call("_jvp", [*given, "layout", "y_dot"], 8),
+            "jvp_call": call("_jvp", [*given, "layout", self._whole("y_dot")], 8),
         }
 
     def _columns(self) -> dict[str, str]:
@@ -284,7 +302,7 @@ class _Module:
         columns = [
             f"{code_name(v)} = cache.{code_name(v)}"
             if v in self.layer.parameters and not v.axes
-            else f"{code_name(v)} = {self.layout.own}(cache.{code_name(v)})"
+            else f"{code_name(v)} = {self.layout.own}({self._cached_value(v)})"
             for v in given
         ]
         return {"columns": indented(columns, 8), "column_names": ", ".join(names)}
@@ -292,4 +310,20 @@ class _Module:
     def _given(self, kernel: Kernel) -> list[str]:
         """What a core takes, in the words of its caller."""
         dy = adjoint(self.layer.output)
-        return [code_name(v) if v == dy else f"cache.{code_name(v)}" for v in kernel.program.given]
+        return [
+            self._argument(code_name(v) if v == dy else f"cache.{code_name(v)}", v)
+            for v in kernel.program.given
+        ]
+
+    def _cached_value(self, var: Var) -> str:
+        """What the cache has of a quantity, as cores take it."""
+        name = f"cache.{code_name(var)}"
+        return self._whole(name) if var.label == self.layer.data.label else name
+
+    def _argument(self, name: str, var: Var) -> str:
+        """A quantity as cores take it."""
+        return self._whole(name) if var.axes == self.layer.data.axes else name
+
+    def _whole(self, name: str) -> str:
+        """An array of x's shape as cores take it."""
+        return self.layout.whole.format(name)

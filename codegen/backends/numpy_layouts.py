@@ -1,13 +1,25 @@
 """What a NumPy module says and does about the axes of its data: which are reduced, what is kept.
 
-A layer over data x[n, c] with learnt vectors over c has one of two layouts, by the axis that it
-reduces.  Everything else in a module is the same for both.
+A layer has one of four layouts, by the axes of its data, those that it reduces and those along
+which its parameters extend:
+
+=========  ============  =========  ==========
+layout     data          reduced    parameters
+=========  ============  =========  ==========
+BATCH      x[n, c]       n          c
+ROWS       x[n, c]       c          c
+INSTANCE   x[n, c, s]    s          c
+GROUP      x[n, g, c, s] c, s       g, c
+=========  ============  =========  ==========
+
+Everything else in a module is the same for all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from codegen.backends import numpy_rows_support
@@ -17,32 +29,42 @@ from codegen.backends.numpy_text import BATCH_JACOBIAN, ROW_JACOBIAN
 from codegen.backends.python_code import Name
 from codegen.pipeline import Kernel
 from derive.errors import InputError
-from derive.expr import Var
+from derive.expr import SumOver, Var, sorted_axes
 from derive.layer import Layer
 
 MARKER = "# --- copied from here on ---\n"
 HERE = Path(__file__)
 ERRORS = (
     "Raises TypeError for any other dtype and for what is not a number or an array where one is "
-    "needed; ValueError for a shape or {} and for an out that overlaps an input in part."
+    "needed; ValueError for a shape{} and for an out that overlaps an input in part."
 )
+
+
+@dataclass(frozen=True)
+class Option:
+    """An argument of forward that says where the reduction is: its name, type and default (none:
+    it stands before the keywords), and the type and code of what the cache keeps of it."""
+
+    name: str
+    type: str
+    default: str
+    cached_type: str
+    cached: str
 
 
 @dataclass(frozen=True, eq=False)
 class ArrayLayout:
     """The words and functions of one layout.
 
-    ``each`` is what statistics are kept of, ``option`` the argument of forward that says where the
-    reduction is and ``cached`` what the cache keeps of it; ``vector`` the shape of a parameter in
-    words and ``one`` in code, ``values`` the function that takes one.  ``shown`` are the positions
+    ``each`` is what statistics are kept of, and ``counted`` how ``row`` counts them; ``vector`` is
+    the shape of a parameter in words and ``one`` in code, ``values`` the function that takes one.
+    ``whole`` is code for an array of x's shape as the cores take it.  ``shown`` are the positions
     of the data's axes whose indices formulas show.
     """
 
     each: str
-    option: str
-    default: str
-    cached: str
-    cached_type: str
+    counted: str
+    options: tuple[Option, ...]
     errors: str
     about: str
     x: str
@@ -56,29 +78,48 @@ class ArrayLayout:
     support: Callable[[], str]
     core: Callable[[Kernel, Var, Sequence[str], str], str]
     namer: Callable[[Var], Name]
+    whole: str = "{}"
 
     def fields(self) -> dict[str, str]:
         """What the templates of :mod:`codegen.backends.numpy_text` take from here."""
-        names = ("each", "option", "default", "one")
-        return {name: getattr(self, name) for name in names} | {"layout_about": self.about}
+        names = [option.name for option in self.options]
+        return {
+            "each": self.each,
+            "counted": self.counted,
+            "one": self.one,
+            "layout_about": self.about,
+            "positional": "".join(
+                f"    {o.name}: {o.type},\n" for o in self.options if not o.default
+            ),
+            "keywords": "".join(
+                f"    {o.name}: {o.type} = {o.default},\n" for o in self.options if o.default
+            ),
+            "options": ", ".join(names),
+            "cached_options": ", ".join(f"cache.{name}" for name in names),
+        }
+
+    @property
+    def has_positional(self) -> bool:
+        """Whether some option stands before the keywords, so that nothing before it has a
+        default."""
+        return any(not option.default for option in self.options)
 
 
-def _shared() -> str:
-    return HERE.with_name("numpy_support.py").read_text(encoding="utf-8").split(MARKER)[1].strip()
+def _copied(name: str) -> str:
+    """What modules copy of a file beside this one."""
+    return HERE.with_name(name).read_text(encoding="utf-8").split(MARKER)[1].strip()
 
 
-def _for_rows() -> str:
-    own = HERE.with_name("numpy_rows_support.py").read_text(encoding="utf-8").split(MARKER)[1]
-    return _merged(_shared(), own, numpy_rows_support.REPLACED)
-
-
-def _merged(shared: str, own: str, replaced: Mapping[str, str]) -> str:
-    """The shared definitions with some replaced by those of ``own``, where they stood."""
-    chunks = {_defined(chunk): chunk for chunk in own.strip().split("\n\n\n")}
-    return "\n\n\n".join(
-        chunks[replaced[_defined(chunk)]] if _defined(chunk) in replaced else chunk
-        for chunk in shared.strip().split("\n\n\n")
-    )
+def _support(*names: str) -> str:
+    """The shared definitions; where files name others, these stand in their places."""
+    own: dict[str, str] = {}
+    for name in names:
+        own |= {_defined(chunk): chunk for chunk in _copied(name).split("\n\n\n")}
+    chunks = []
+    for chunk in _copied("numpy_support.py").split("\n\n\n"):
+        mine = numpy_rows_support.REPLACED.get(_defined(chunk), "")
+        chunks.append(own.pop(mine) if mine in own else chunk)
+    return "\n\n\n".join([*chunks, *own.values()])
 
 
 def _defined(chunk: str) -> str:
@@ -87,13 +128,12 @@ def _defined(chunk: str) -> str:
     return words[1] if words[0] in ("class", "def") else ""
 
 
+AXIS = Option("axis", "int", "1", "int", "layout.axis")
 BATCH = ArrayLayout(
     each="channel",
-    option="axis",
-    default="int = 1",
-    cached="layout.axis",
-    cached_type="int",
-    errors=ERRORS.format("an axis that does not fit,"),
+    counted="",
+    options=(AXIS,),
+    errors=ERRORS.format(" or an axis that does not fit,"),
     about="""\
 x is (m, C) or (N, C, *spatial), or channels last with axis=-1; it is reduced over every axis but
 the channels', and m counts the elements of a channel.  float16, bfloat16, float32 and float64 are
@@ -109,18 +149,16 @@ and no NumPy warning escapes.""",
     jacobian=BATCH_JACOBIAN,
     jacobian_about="uR of one channel, from its own column of x and its own values.",
     own="column",
-    support=_shared,
+    support=_support,
     core=core,
     namer=batch_namer,
 )
 
 ROWS = ArrayLayout(
     each="row",
-    option="axes",
-    default="Sequence[int] = (-1,)",
-    cached="layout.axes",
-    cached_type="tuple[int, ...]",
-    errors=ERRORS.format("axes that do not fit,"),
+    counted="Rows count in C order over the axes that are not reduced, elements over the others.",
+    options=(Option("axes", "Sequence[int]", "(-1,)", "tuple[int, ...]", "layout.reduced"),),
+    errors=ERRORS.format(" or axes that do not fit,"),
     about="""\
 x is (*rows, *features), where the features extend along ``axes``, some of the last ones; each row
 is reduced over its own m features, whatever the other rows are.  Learnt parameters have the shape
@@ -133,34 +171,110 @@ in its row (of all features, if it is in x) are NaN.  No NumPy warning escapes."
     "float16, bfloat16, float32 or float64.  ",
     vector="the shape of the features",
     one="layout.features",
-    values="_per_feature",
+    values="_learnt",
     shown=slice(0, 2),
     jacobian=ROW_JACOBIAN,
     jacobian_about="uR of one row, from its own part of x and its own values.",
     own="own",
-    support=_for_rows,
-    core=row_core,
-    namer=row_namer,
+    support=partial(_support, "numpy_rows_support.py"),
+    core=partial(row_core, kept=1),
+    namer=partial(row_namer, kept=1),
+)
+
+SPATIAL = (
+    "x: (N, C, *spatial), channels along ``axis``, any axis but the first; float16, bfloat16, "
+    "float32 or float64.  "
+)
+
+INSTANCE = replace(
+    ROWS,
+    each="channel of a sample",
+    counted="``row`` counts the channels of the first sample, then those of the next; elements "
+    "count in C order over the positions.",
+    options=(replace(AXIS, cached="layout.kept[1]"),),
+    errors=BATCH.errors,
+    about="""\
+x is (N, C, *spatial), or channels last with axis=-1; each channel of each sample is reduced over
+its own m positions, whatever the others are.  float16, bfloat16, float32 and float64 are computed
+in float64, by blocks, and rounded once; results have the dtype of x.  Strides, byte order and
+read-only inputs are all fine, and inputs are never written to.  NaN and Inf in x, dy or x_dot stay
+in their channel of their sample, but the gradients of the parameters are sums over all samples.  No
+NumPy warning escapes.""",
+    x=SPATIAL,
+    vector="(C,)",
+    shown=slice(0, 3),
+    jacobian_about="uR of one channel of a sample, from its own part of x and its own values.",
+    support=partial(_support, "numpy_rows_support.py", "numpy_instance_support.py"),
+    core=partial(row_core, kept=2),
+    namer=partial(row_namer, kept=2),
+)
+
+GROUP = replace(
+    INSTANCE,
+    each="group of a sample",
+    counted="``row`` counts the groups of the first sample, then those of the next; elements "
+    "count in C order over the axes of x.",
+    options=(
+        Option("groups", "int", "", "int", "layout.rows[1]"),
+        *INSTANCE.options,
+    ),
+    errors=ERRORS.format(", groups or an axis that do not fit,"),
+    about="""\
+x is (N, C, *spatial), or channels last with axis=-1; its channels are cut into ``groups`` of
+neighbours, and each group of each sample is reduced over its own m elements, whatever the others
+are.  In the formulas a channel is told by its group and its place in it, sizes are those of a group
+(its channels C, its positions S) and m = C S.  float16, bfloat16, float32 and float64 are computed
+in float64, by blocks, and rounded once; results have the dtype of x.  Strides, byte order and
+read-only inputs are all fine, and inputs are never written to.  NaN and Inf in x, dy or x_dot stay
+in their group of their sample, but the gradients of the parameters are sums over all samples: those
+of every channel that the NaN reaches (of its whole group, if it is in x) are NaN.  No NumPy warning
+escapes.""",
+    x=SPATIAL + "groups: how many groups there are, a divisor of C.  ",
+    shown=slice(0, 4),
+    jacobian_about="uR of one group of a sample, from its own part of x and its own values.",
+    support=partial(
+        _support,
+        "numpy_rows_support.py",
+        "numpy_instance_support.py",
+        "numpy_group_support.py",
+    ),
+    whole="_grouped({}, layout)",
+)
+
+# How many axes the data have, which of them are reduced, and along which parameters extend.
+SHAPES: tuple[tuple[ArrayLayout, int, slice, slice], ...] = (
+    (BATCH, 2, slice(0, 1), slice(1, 2)),
+    (ROWS, 2, slice(1, 2), slice(1, 2)),
+    (INSTANCE, 3, slice(2, 3), slice(1, 2)),
+    (GROUP, 4, slice(2, 4), slice(1, 3)),
 )
 
 
 def layout_of(layer: Layer) -> ArrayLayout:
     """The layout of a layer.  Raises InputError where the NumPy backend has none."""
-    axes = layer.data.axes
-    if len(axes) != 2 or layer.reduced_axes not in (axes[:1], axes[1:]):
+    axes, reduced = layer.data.axes, layer.reduced_axes
+    sums = {total.axes for d in layer for total in d.expr.atoms(SumOver)}
+    fitting = [
+        (layout, along)
+        for layout, size, over, along in SHAPES
+        if len(axes) == size and reduced == axes[over] and sums == {sorted_axes(reduced)}
+    ]
+    if not fitting:
         raise InputError(
             f"the NumPy backend has no array layout for {layer.name} yet; it generates layers that "
-            "reduce over the batch, like batch_norm, or over the features of a row, like layer_norm"
+            "reduce over the batch, like batch_norm, over the features of a row, like layer_norm, "
+            "or within a sample, like instance_norm and group_norm"
         )
+    ((layout, along),) = fitting
     for var in layer.learnt:
-        if var.axes != axes[1:]:
+        if var.axes != axes[along]:
             raise InputError(
-                f"the NumPy backend needs one value of {var.label} for each {axes[1]}, "
-                f"not {var.name}"
+                f"the NumPy backend needs one value of {var.label} for each "
+                f"{', '.join(str(axis) for axis in axes[along])}, not {var.name}"
             )
     if (layer.data.label, layer.output.label) != ("x", "y"):
         raise InputError(
             f"the NumPy backend needs data called x and an output called y; {layer.name} has "
             f"{layer.data.label} and {layer.output.label}"
         )
-    return BATCH if layer.reduced_axes == axes[:1] else ROWS
+    return layout

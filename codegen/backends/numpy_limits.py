@@ -102,13 +102,13 @@ def _made(kernels: Kernels, own: set[Var]) -> set[str]:
         kernels.jvp,
         kernels.jacobian,
     )
-    programs = [kernel.program for kernel in every]
+    programs, labels = [kernel.program for kernel in every], {var.label for var in own}
     found = {f"_{kernel.name}" for kernel in every}
     found |= {
         code_name(var)
         for program in programs
         for var in (*program.given, *(a.target for a in program.assigns), *program.results)
-        if var not in own
+        if var.label not in labels
     }
     for name in [code_name(var) for var in own]:
         found |= {f"{name}_block", f"wide_{name}", f"d{name}", f"{name}_dot"}
@@ -117,7 +117,7 @@ def _made(kernels: Kernels, own: set[Var]) -> set[str]:
 
 
 def _refuse_operations(layer: Layer) -> None:
-    rows = layer.reduced_axes[0].size
+    sizes = [axis.size for axis in layer.reduced_axes]
     for definition in layer:
         where = f"{layer.name}: {definition.var.label}"
         for function in sorted(definition.expr.atoms(Function), key=str):
@@ -140,10 +140,11 @@ def _refuse_operations(layer: Layer) -> None:
                     "roots"
                 )
         for symbol in sorted(definition.expr.atoms(Symbol), key=str):
-            if not isinstance(symbol, Var | Axis) and symbol != rows:
+            if not isinstance(symbol, Var | Axis) and symbol not in sizes:
                 raise InputError(
-                    f"{where} has the size {symbol}; a kernel knows {rows} only, that of "
-                    f"{layer.reduced_axes[0]}"
+                    f"{where} has the size {symbol}; a kernel knows "
+                    f"{', '.join(str(size) for size in sizes)} only, that of "
+                    f"{', '.join(str(axis) for axis in layer.reduced_axes)}"
                 )
 
 

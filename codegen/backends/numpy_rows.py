@@ -1,11 +1,13 @@
-"""Cores of NumPy modules whose layers reduce the features of each row.
+"""Cores of NumPy modules whose layers reduce rows: the features of each, a channel, a group.
 
 All that a row needs is in the row, so one loop over blocks of whole rows computes it in one reading
-of the data, from a program as it stands: sums over the features, what each row has one value of,
-and the results.  Only totals over the rows, which gradients of parameters are, add up from block to
-block; what depends on them comes after the loop.
+of the data, from a program as it stands: sums over a row, what each row has one value of, and the
+results.  Only other sums, which gradients of parameters are, add up from block to block; what
+depends on them comes after the loop.
 
-Inside the loop a quantity that is an array outside it, too, is called by its name and ``_block``.
+The first ``kept`` axes of the data tell rows apart.  A parameter may extend along some of them (γ
+of a channel, in Instance Norm): then a block has its own part of it.  Inside the loop a quantity
+that is an array outside it, too, is called by its name and ``_block``.
 """
 
 from __future__ import annotations
@@ -20,86 +22,114 @@ from codegen.backends.python_lines import signature, statement, tuple_of
 from codegen.ir import Assign, is_sum
 from codegen.names import code_name
 from codegen.pipeline import Kernel
-from derive.expr import SumOver, Var, free_axes, variables
+from derive.expr import Axis, SumOver, Var, free_axes, variables
 
 RETURNS = "tuple[Array, ...]"
 
 
-def row_core(kernel: Kernel, data: Var, outputs: Sequence[str], about: str) -> str:
+def row_core(kernel: Kernel, data: Var, outputs: Sequence[str], about: str, *, kept: int) -> str:
     """A kernel by blocks of rows; it writes into ``outputs`` and returns its other results."""
-    program = kernel.program
-    totals, after = _split(kernel, data)
-    inside = [a for a in program.assigns if a not in totals and a not in after]
-    kept = [
-        a.target
-        for a in inside
-        if a.target in program.results and code_name(a.target) not in outputs
-    ]
-    parameters = [*(f"{code_name(var)}: Any" for var in program.given), "layout: _Layout"]
-    parameters += [f"{name}: Array" for name in outputs]
-    lines = [signature(f"_{kernel.name}", parameters, RETURNS)]
-    lines.append(f'    """{about}, in one reading of the data by blocks of whole rows."""')
-    lines += size_of(kernel)
-    lines += [f"    {code_name(var)} = layout.per_row()" for var in kept]
-    lines += [f"    {code_name(a.target)} = layout.zeros()" for a in totals]
-    lines.append("    for block in layout.blocks():")
-    lines += _loop(kernel, data, inside, totals, kept)
-    lines += assignments(after, name_of)
-    results = [code_name(var) for var in program.results if code_name(var) not in outputs]
-    return "\n".join([*lines, f"    return {tuple_of(results)}"])
+    return _RowCore(kernel, data.axes, data.axes[:kept], outputs).text(about)
 
 
-def _loop(
-    kernel: Kernel, data: Var, inside: list[Assign], totals: list[Assign], kept: list[Var]
-) -> list[str]:
-    """What is done for each block."""
-    full, results = frozenset(data.axes), kernel.program.results
-    given = [v for v in kernel.program.given if data.axes[0] in v.axes]
-    outside = {*given, *kept}
-    written = [a for a in inside if a.target in results and a.target not in kept]
+class _RowCore:
+    """The text of one core."""
 
-    def name(node: Expr) -> str:
+    def __init__(
+        self,
+        kernel: Kernel,
+        axes: tuple[Axis, ...],
+        rows: tuple[Axis, ...],
+        outputs: Sequence[str],
+    ) -> None:
+        self.kernel, self.program = kernel, kernel.program
+        self.full, self.rows, self.outputs = frozenset(axes), frozenset(rows), outputs
+        self.reduced = self.full - self.rows
+        self.totals, self.after = self._split()
+        self.inside = [
+            a for a in self.program.assigns if a not in self.totals and a not in self.after
+        ]
+        results = self.program.results
+        self.kept = [
+            a.target
+            for a in self.inside
+            if a.target in results and code_name(a.target) not in outputs
+        ]
+        given = [var for var in self.program.given if self.rows & free_axes(var)]
+        self.outside = {*given, *self.kept}
+
+    def text(self, about: str) -> str:
+        kernel, program = self.kernel, self.program
+        parameters = [*(f"{code_name(var)}: Any" for var in program.given), "layout: _Layout"]
+        parameters += [f"{name}: Array" for name in self.outputs]
+        lines = [signature(f"_{kernel.name}", parameters, RETURNS)]
+        lines.append(f'    """{about}, in one reading of the data by blocks of whole rows."""')
+        lines += size_of(kernel)
+        lines += [f"    {code_name(var)} = layout.per_row()" for var in self.kept]
+        lines += [f"    {code_name(a.target)} = layout.zeros()" for a in self.totals]
+        lines.append("    for block in layout.blocks():")
+        lines += self._loop()
+        lines += assignments(self.after, name_of)
+        results = [code_name(v) for v in program.results if code_name(v) not in self.outputs]
+        return "\n".join([*lines, f"    return {tuple_of(results)}"])
+
+    def _loop(self) -> list[str]:
+        """What is done for each block."""
+        kept, results = self.kept, self.program.results
+        written = [a for a in self.inside if a.target in results and a.target not in kept]
+        lines = []
+        for var in (v for v in self.program.given if v in self.outside):
+            read = f"{code_name(var)}[{self._place(var)}]"
+            wide = f"_wide({read})" if free_axes(var) == self.full else read
+            lines.append(f"        {self._name(var)} = {wide}")
+        for a in (a for a in self.inside if a not in written):
+            lines += self._statement(self._name(a.target), a)
+        for a in self.totals:
+            place = self._place(a.target)
+            target = code_name(a.target) + (f"[{place}]" if place else "")
+            summed = code(a.expr.body, self._name)
+            lines += statement(f"{target} += layout.over_rows({summed})", "", 8)
+        for a in written:  # last, because a result may replace what was read
+            lines += self._statement(f"{code_name(a.target)}[block]", a)
+        return [*lines, *(f"        {code_name(var)}[block] = {self._name(var)}" for var in kept)]
+
+    def _statement(self, target: str, a: Assign) -> list[str]:
+        return statement(f"{target} = {code(a.expr, self._name)}", a.note, 8)
+
+    def _place(self, var: Var) -> str:
+        """The indices of a block in a quantity; none where every block needs all of it."""
+        if self.rows <= free_axes(var):
+            return "block"
+        return "_part(block, layout)" if self.rows & free_axes(var) else ""
+
+    def _name(self, node: Expr) -> str:
         if isinstance(node, SumOver):
-            return f"layout.total({code(node.body, name)})"
-        return name_of(node) + ("_block" if node in outside else "")
+            return f"layout.total({code(node.body, self._name)})"
+        return name_of(node) + ("_block" if node in self.outside else "")
 
-    lines = []
-    for var in given:
-        read = f"{code_name(var)}[block]"
-        lines.append(f"{name(var)} = {f'_wide({read})' if free_axes(var) == full else read}")
-    lines = [" " * 8 + line for line in lines]
-    for a in (a for a in inside if a not in written):
-        lines += statement(f"{name(a.target)} = {code(a.expr, name)}", a.note, 8)
-    for a in totals:
-        lines.append(f"        {name(a.target)} += layout.over_rows({code(a.expr.body, name)})")
-    for a in written:  # last, because a result may replace what was read
-        lines += statement(f"{code_name(a.target)}[block] = {code(a.expr, name)}", a.note, 8)
-    return [*lines, *(f"        {code_name(var)}[block] = {name(var)}" for var in kept)]
+    def _split(self) -> tuple[list[Assign], list[Assign]]:
+        """The sums over more than a row, and what depends on them: of the parameters' shape."""
+        assigns = self.program.assigns
+        totals = [a for a in assigns if is_sum(a) and frozenset(a.expr.axes) != self.reduced]
+        late = {a.target for a in totals}
+        after: list[Assign] = []
+        for assign in assigns:
+            if late & set(variables(assign.expr)):
+                one = not self.rows <= free_axes(assign.target)
+                assert one, "a sum over the rows is needed in each of them"
+                after.append(assign)
+                late.add(assign.target)
+        return totals, after
 
 
-def row_namer(data: Var) -> Name:
+def row_namer(data: Var, *, kept: int) -> Name:
     """Names and sums on whole arrays, for the textbook form."""
-    rows, _ = data.axes
+    reduced = frozenset(data.axes[kept:])
 
     def name(node: Expr) -> str:
         if isinstance(node, SumOver):
-            way = "over_rows" if node.axes == (rows,) else "total"
+            way = "total" if frozenset(node.axes) == reduced else "over_rows"
             return f"layout.{way}({code(node.body, name)})"
         return name_of(node)
 
     return name
-
-
-def _split(kernel: Kernel, data: Var) -> tuple[list[Assign], list[Assign]]:
-    """The totals over rows, and what depends on them: values of the parameters' shape."""
-    rows, _ = data.axes
-    assigns = kernel.program.assigns
-    totals = [a for a in assigns if is_sum(a) and a.expr.axes == (rows,)]
-    late = {a.target for a in totals}
-    after: list[Assign] = []
-    for assign in assigns:
-        if late & set(variables(assign.expr)):
-            assert rows not in assign.target.axes, "a sum over the rows is needed in each of them"
-            after.append(assign)
-            late.add(assign.target)
-    return totals, after

@@ -1,7 +1,8 @@
-"""Array handling of modules whose layers reduce the features of each row, not the batch.
+"""Array handling of modules whose layers reduce each row: its features, a channel, a group.
 
-The definitions below the marker take the places of those of :mod:`codegen.backends.numpy_support`
-that :data:`REPLACED` names; the rest is shared.
+A *row* is what shares one value of each statistic.  The definitions below the marker take the
+places of those of :mod:`codegen.backends.numpy_support` that :data:`REPLACED` names; the rest is
+shared.  :mod:`numpy_instance_support` and :mod:`numpy_group_support` have other ``_layout``\\ s.
 """
 
 from __future__ import annotations
@@ -15,67 +16,83 @@ import numpy.typing as npt
 
 from codegen.backends.numpy_support import _BLOCK, _WIDE, Array, _array
 
-REPLACED = {"_Layout": "_Layout", "_layout": "_layout", "_per_channel": "_per_feature"}
+REPLACED = {"_Layout": "_Layout", "_layout": "_layout", "_per_channel": "_learnt"}
 
 # --- copied from here on ---
 
 
 class _Layout(NamedTuple):
-    """Which trailing axes of an array are the features of a row, and how it is cut into blocks."""
+    """How x is read as rows, each reduced over its own elements, and cut into blocks of them.
+
+    ``view`` is the shape of x in which ``kept`` are the axes that tell rows apart and ``learnt``
+    those along which parameters extend; ``features`` is the shape that a parameter is given in.
+    """
 
     shape: tuple[int, ...]
-    leading: int
+    view: tuple[int, ...]
+    kept: tuple[int, ...]
+    learnt: tuple[int, ...]
+    features: tuple[int, ...]
 
     @property
-    def axes(self) -> tuple[int, ...]:
-        return tuple(range(self.leading, len(self.shape)))
+    def reduced(self) -> tuple[int, ...]:
+        return tuple(k for k in range(len(self.view)) if k not in self.kept)
 
     @property
     def rows(self) -> tuple[int, ...]:
         """The shape of the axes that are not reduced: one row for each of their elements."""
-        return self.shape[: self.leading]
-
-    @property
-    def features(self) -> tuple[int, ...]:
-        """The shape of one row, and of the parameters."""
-        return self.shape[self.leading :]
+        return tuple(self.view[k] for k in self.kept)
 
     @property
     def m(self) -> int:
         """How many elements each row has."""
-        return int(np.prod(self.features, dtype=np.int64))
+        return int(np.prod([self.view[k] for k in self.reduced], dtype=np.int64))
 
     def per_row(self) -> Array:
         """Room for one value for each row, in the shape that broadcasts against the data."""
-        return np.empty((*self.rows, *(1 for _ in self.features)), _WIDE)
+        return np.empty([n if k in self.kept else 1 for k, n in enumerate(self.view)], _WIDE)
 
     def zeros(self) -> Array:
-        """Where the totals over rows are added up, block by block."""
-        return np.zeros((*(1 for _ in self.rows), *self.features), _WIDE)
+        """Where the gradient of a parameter is added up, block by block."""
+        return np.zeros([n if k in self.learnt else 1 for k, n in enumerate(self.view)], _WIDE)
 
     def total(self, block: Array) -> Array:
         """The sum over each row of a block, one value for each row."""
-        result: Array = np.add.reduce(block, axis=self.axes, keepdims=True)
+        result: Array = np.add.reduce(block, axis=self.reduced, keepdims=True)
         return result
 
     def over_rows(self, block: Array) -> Array:
-        """The sum over the rows of a block, one value for each feature."""
-        result: Array = np.add.reduce(block, axis=tuple(range(self.leading)), keepdims=True)
+        """The sum over all that shares a parameter, one value for each of its elements."""
+        others = tuple(k for k in range(len(self.view)) if k not in self.learnt)
+        result: Array = np.add.reduce(block, axis=others, keepdims=True)
         return result
+
+    def row(self, values: Array, at: Sequence[int]) -> Array:
+        """What one row has of an array that broadcasts against the data, as a vector."""
+        index: list[int | slice] = [slice(None)] * len(self.view)
+        for k, position in zip(self.kept, at, strict=True):
+            index[k] = position if values.shape[k] > 1 else 0
+        own = values[tuple(index)]
+        whole = tuple(self.view[k] for k in self.reduced)
+        return own.reshape(-1) if own.size == 1 else np.broadcast_to(own, whole).reshape(-1)
 
     def blocks(self) -> Iterator[tuple[slice, ...]]:
         """Indices of whole rows, about _BLOCK elements together, which meet every row once."""
-        if not self.leading:
-            yield ()
+        block = [slice(None)] * len(self.view)
+        if not self.kept:
+            yield tuple(block)
             return
-        cut, size = self.leading - 1, max(self.m, 1)
-        while cut and size * self.shape[cut] <= _BLOCK:
-            size *= max(self.shape[cut], 1)
+        cut, size = len(self.kept) - 1, max(self.m, 1)
+        while cut and size * self.rows[cut] <= _BLOCK:
+            size *= max(self.rows[cut], 1)
             cut -= 1
         length = max(1, _BLOCK // size)
-        for outer in np.ndindex(self.shape[:cut]):
-            for start in range(0, self.shape[cut], length):
-                yield (*(slice(k, k + 1) for k in outer), slice(start, start + length))
+        for outer in np.ndindex(self.rows[:cut]):
+            for start in range(0, self.rows[cut], length):
+                cuts = (*(slice(k, k + 1) for k in outer), slice(start, start + length))
+                for axis, own in zip(self.kept, cuts, strict=False):
+                    block[axis] = own
+                yield tuple(block)
 
 
 def _layout(x: Array, axes: Sequence[int]) -> _Layout:
@@ -92,19 +109,22 @@ def _layout(x: Array, axes: Sequence[int]) -> _Layout:
             f"axes is {tuple(indices)}; some of the last axes of x, each once, are needed, and x "
             f"has shape {x.shape}"
         )
-    return _Layout(x.shape, leading)
+    features = x.shape[leading:]
+    kept, reduced = tuple(range(leading)), tuple(range(leading, x.ndim))
+    return _Layout(x.shape, x.shape, kept, reduced, features)
 
 
-def _per_feature(
+def _learnt(
     name: str, value: npt.ArrayLike | None, layout: _Layout, default: int | None = None
 ) -> Array:
-    """One value for each feature, copied, in the shape that broadcasts against the data."""
+    """A parameter, copied, in the shape that broadcasts against the data."""
+    whole = layout.zeros()
     if value is None and default is not None:
-        return np.full(layout.zeros().shape, default, _WIDE)
+        return np.full(whole.shape, default, _WIDE)
     array = _array(name, value)
     if array.shape != layout.features:
         raise ValueError(
-            f"{name} has shape {array.shape}; {layout.features} is needed: the features are the "
-            f"axes {layout.axes} of shape {layout.shape}"
+            f"{name} has shape {array.shape}; {layout.features} is needed for x of shape "
+            f"{layout.shape}"
         )
-    return array.astype(_WIDE).reshape(layout.zeros().shape)
+    return array.astype(_WIDE).reshape(whole.shape)

@@ -35,7 +35,7 @@ import numpy.typing as npt
 
 CACHE = '''
 class Cache(NamedTuple):
-    """What forward saves for the others: x itself, not a copy, and float64 values for each {each}.
+    """{kept_about}
 
 {kept}
 
@@ -48,15 +48,14 @@ class Cache(NamedTuple):
 def _checked(cache: Cache) -> _Layout:
     if not isinstance(cache, Cache):
         raise TypeError(f"cache is a {{type(cache).__name__}}; what forward returned is needed")
-    return _layout(cache.x, cache.{option})
+    return _layout(cache.x, {cached_options})
 '''
 
 FORWARD = '''
 def forward(
     x: npt.ArrayLike,
-{learnt_defaults}    *,
-{parameter_defaults}    {option}: {default},
-    out: Array | tuple[Array] | None = None,
+{learnt_defaults}{positional}    *,
+{parameter_defaults}{keywords}    out: Array | tuple[Array] | None = None,
 ) -> tuple[Array, Cache]:
     """y and the cache that the other functions take, by the definitions.
 
@@ -67,7 +66,7 @@ def forward(
 {errors}
     """
     x = _array("x", x)
-    layout = _layout(x, {option})
+    layout = _layout(x, {options})
 {setup}
     inputs = [a for a in {inputs} if isinstance(a, np.ndarray)]
     (y,) = _results(out, {{"y": x.shape}}, x.dtype, replaces=x, apart=inputs)
@@ -167,12 +166,11 @@ def jacobian(cache: Cache, channel: int = 0) -> Array:
 
 ROW_JACOBIAN = '''
 def jacobian(cache: Cache, row: int = 0) -> Array:
-    """The dense Jacobian uR of one row, (m, m): dx = dy @ uR for that row's m elements.
+    """The dense Jacobian uR of one {each}, (m, m): dx = dy @ uR for its m elements.
 
 {u_and_r}
 
-    Rows count in C order over the axes that are not reduced, and elements over those that are.  The
-    result has the dtype of x and takes m*m numbers: for teaching and as a reference.
+{counting}
 
     Raises TypeError for what is not a cache, ValueError for a row that is out of range.
     """
@@ -185,8 +183,7 @@ def jacobian(cache: Cache, row: int = 0) -> Array:
     with np.errstate(all="ignore"):
 
         def own(values: Array) -> Array:
-            there = (k if n > 1 else 0 for k, n in zip(at, values.shape, strict=False))
-            return _wide(values[tuple(there)].reshape(-1))
+            return _wide(layout.row(values, [int(k) for k in at]))
 
 {columns}
         return _jacobian({column_names}, m).astype(cache.x.dtype)

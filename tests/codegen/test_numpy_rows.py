@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sympy import sqrt
 
 from codegen.backends import BACKENDS, numpy_rows_support
-from codegen.backends.numpy_rows_support import _layout, _per_feature
+from codegen.backends.numpy_rows_support import _layout, _learnt
 from codegen.pipeline import build
 from derive.derivation import derive
 from derive.expr import Definition, Var
@@ -61,7 +61,7 @@ def test_blocks_meet_every_row_once_and_whole(
         blocks = list(layout.blocks())
     for block in blocks:
         met[block] += 1
-        assert met[block].shape[layout.leading :] == layout.features
+        assert met[block].shape[-features:] == layout.features
         assert met[block].size <= max(size, layout.m)
     assert (met == 1).all()
     assert len(blocks) <= max(1, 2 * met.size / size + 1) or 2 * layout.m > size or not met.size
@@ -100,10 +100,10 @@ def test_other_axes_are_refused(axes: Any, error: type[Exception], said: str) ->
 
 def test_a_parameter_has_exactly_the_shape_of_the_features() -> None:
     layout = _layout(np.empty((4, 2, 3)), (-2, -1))
-    assert _per_feature("gamma", np.ones((2, 3)), layout).shape == (1, 2, 3)
-    assert _per_feature("gamma", None, layout, 1).tolist() == [[[1.0] * 3] * 2]
-    with pytest.raises(ValueError, match=r"gamma has shape \(3,\); \(2, 3\) is needed: the feat"):
-        _per_feature("gamma", np.ones(3), layout)
+    assert _learnt("gamma", np.ones((2, 3)), layout).shape == (1, 2, 3)
+    assert _learnt("gamma", None, layout, 1).tolist() == [[[1.0] * 3] * 2]
+    with pytest.raises(ValueError, match=r"gamma has shape \(3,\); \(2, 3\) is needed for x"):
+        _learnt("gamma", np.ones(3), layout)
 
 
 # --- Modules -------------------------------------------------------------------------------------

@@ -76,10 +76,10 @@ def test_every_arrangement_is_read_in_blocks(m: int) -> None:
     (_, sample) = prepare(LAYER, REFERENCE, sizes=[m])
     module = load(SOURCE, "blocks")
     vars(module)["_BLOCK"] = BLOCK
-    seen = [(case.given["x"].ndim, case.where.option) for case in sample.cases]
-    assert seen == [(2, 1), (3, 1), (3, -1), (2, 0)]
+    assert [case.given["x"].ndim for case in sample.cases] == [2, 3, 3, 2]
+    assert [where.axis for where in arrangements(m)] == [1, 1, -1, 0]
     for case in sample.cases:
-        layout = module._layout(case.given["x"], case.where.option)
+        layout = case.where.layout(module, case.given["x"])
         assert layout.m == m
         assert len(list(layout.blocks())) > 1 or m == 2
     assert arrangements(12)[1].rows == (6, 2)

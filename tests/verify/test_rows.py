@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from derive.layers import LAYERS
-from verify import accuracy_rows, contract_rows
+from verify import accuracy_rows, contract_by_row
 from verify.accuracy_cases import LISTED
 from verify.arrangements import row_arrangements
 from verify.damages import ROW_REWRITES, mutants
@@ -75,7 +75,7 @@ def test_every_arrangement_has_several_blocks(m: int) -> None:
     (_, sample) = prepare(LAYERS["layer_norm"], REFERENCES["layer_norm"], sizes=[m])
     assert [case.given["x"].ndim for case in sample.cases] == [2, 3, 3, 4]
     for case in sample.cases:
-        layout = module._layout(case.given["x"], case.where.option)
+        layout = case.where.layout(module, case.given["x"])
         assert layout.m == m
         assert len(list(layout.blocks())) == 2
     assert row_arrangements(2, 6)[2].features == (3, 2)
@@ -132,15 +132,15 @@ def test_the_exact_reference_is_the_definition(centres: bool) -> None:
 @BY_NAME
 @pytest.mark.parametrize("seed", [0, 1])
 def test_every_clause_holds(name: str, seed: int) -> None:
-    results = contract_rows.run(load(source(name), name), LAYERS[name], seed=seed)
+    results = contract_by_row.run(load(source(name), name), LAYERS[name], seed=seed)
     broken = [f"{result.name}: {result.detail}" for result in failures(results)]
     assert broken == []
-    assert len(results) == len(contract_rows.ROW_CLAUSES)
+    assert len(results) == len(contract_by_row.clauses_of(LAYERS["layer_norm"]))
 
 
 CLAUSES = {
     "signatures": ("row: int = 0", "channel: int = 0"),
-    "values": ("np.ndindex(self.shape[:cut])", "[(0,) * cut]"),
+    "values": ("np.ndindex(self.rows[:cut])", "[(0,) * cut]"),
     "axes unfit": ("if outside := ", "if False and "),
     "parameters over several axes": ("array.shape != layout.features", "array.size != layout.m"),
     "jacobian form": ("np.unravel_index(row % rows,", "np.unravel_index(0,"),
@@ -157,8 +157,12 @@ CLAUSES = {
 @pytest.mark.parametrize("clause", CLAUSES)
 def test_a_broken_promise_is_seen(clause: str) -> None:
     module = damaged("layer_norm", *CLAUSES[clause])
-    chosen = tuple(c for c in contract_rows.ROW_CLAUSES if c.__name__.replace("_", " ") == clause)
-    results = contract_rows.run(module, LAYERS["layer_norm"], clauses=chosen)
+    chosen = tuple(
+        c
+        for c in contract_by_row.clauses_of(LAYERS["layer_norm"])
+        if c.__name__.replace("_", " ") == clause
+    )
+    results = contract_by_row.run(module, LAYERS["layer_norm"], clauses=chosen)
     assert [result.name for result in failures(results)] == [clause]
 
 
@@ -171,7 +175,7 @@ def test_a_result_that_replaces_its_input_is_written_last() -> None:
     stored = text[start:end]
     assert totals not in stored
     early = text.replace(stored, "").replace(totals, stored + totals)
-    results = contract_rows.run(load(early, "layer_norm"), LAYERS["layer_norm"])
+    results = contract_by_row.run(load(early, "layer_norm"), LAYERS["layer_norm"])
     assert [result.name for result in failures(results)] == ["out replaces input"]
 
 
