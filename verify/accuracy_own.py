@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from types import ModuleType
 from typing import Any
 
@@ -32,8 +33,9 @@ from verify.report import Result
 Array = NDArray[Any]
 
 LIMITS = {"float64": (2.0**-53, 4096.0), "float32": (2.0**-24, 8.0)}
-SHAPES = ((2, 3), (9, 2))
+SHAPES = ((2, 3, 4, 2), (9, 2, 3, 5))  # as many of the sizes as the data have axes
 DIGITS = 50
+GROUPED = 4  # axes of data whose channels are told by a group and a place in it
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,8 @@ def _check(
     rng = np.random.default_rng(seed)
     worst: dict[str, float] = {}
     cases = 0
-    for shape in SHAPES:
-        drawn = _draw(layer, shape, dtype, rng)
+    for sizes in SHAPES:
+        drawn = _draw(layer, sizes[: len(layer.data.axes)], dtype, rng)
         due = _due(layer, reference, drawn)
         if due is None:
             why = "the definitions have no real value at the numbers drawn"
@@ -68,6 +70,8 @@ def _check(
         cases += 1
         for name, got in _computed(module, layer, drawn).items():
             expected = due[name.removesuffix(" staged")]
+            if got.size == expected.size:  # in the same order, with all channels on one axis
+                got = got.reshape(expected.shape)
             worst[name] = max(worst.get(name, 0.0), _error(got, expected, dtype) / unit)
     for name, error in worst.items():
         detail = f"worst of {cases} random batches"
@@ -100,14 +104,32 @@ def _draw(layer: Layer, shape: tuple[int, ...], dtype: str, rng: np.random.Gener
 def _computed(module: ModuleType, layer: Layer, drawn: _Drawn) -> dict[str, Array]:
     """What the kernel makes of the inputs."""
     names = {var.label: code_name(var) for var in (*layer.inputs, *layer.parameters)}
-    given = {names[k]: v for k, v in {**drawn.inputs, **drawn.parameters}.items()}
-    y, cache = module.forward(**given)
+    axes = {var.label: len(var.axes) for var in (*layer.inputs, *layer.parameters)}
+    grouped = len(layer.data.axes) == GROUPED
+
+    def taken(values: Mapping[str, Any], suffix: str = "") -> dict[str, Any]:
+        return {
+            f"{names[label]}{suffix}": _ungrouped(value) if grouped and axes[label] > 1 else value
+            for label, value in values.items()
+        }
+
+    groups = {"groups": drawn.cotangent.shape[1]} if grouped else {}
+    y, cache = module.forward(**taken({**drawn.inputs, **drawn.parameters}), **groups)
+    dy = _ungrouped(drawn.cotangent) if grouped else drawn.cotangent
     made = {layer.output.label: y}
     for suffix, backward in (("", module.backward), (" staged", module.backward_staged)):
-        gradients = backward(drawn.cotangent, cache)
+        gradients = backward(dy, cache)
         made |= {f"d{v.label}{suffix}": d for v, d in zip(layer.inputs, gradients, strict=True)}
-    tangents = {f"{names[label]}_dot": value for label, value in drawn.tangents.items()}
-    return {**made, f"{layer.output.label}_dot": module.jvp(**tangents, cache=cache)}
+    return {
+        **made,
+        f"{layer.output.label}_dot": module.jvp(**taken(drawn.tangents, "_dot"), cache=cache),
+    }
+
+
+def _ungrouped(array: Array) -> Array:
+    """[n, g, c, s] or [g, c] with one axis for all channels, as kernels take it."""
+    before, channels = array.shape[:-3], array.shape[-3:-1] if array.ndim > 2 else array.shape
+    return array.reshape(*before, prod(channels), *array.shape[len(before) + 2 :])
 
 
 def _due(layer: Layer, reference: Reference, drawn: _Drawn) -> dict[str, Array] | None:

@@ -81,7 +81,8 @@ class SampleExaminer(RowExaminer):
 
 # --- Clauses --------------------------------------------------------------------------------------
 
-SHAPES = ((4, 6), (3, 4, 5), (2, 6, 4, 3), (1, 4, 7), (2, 2, 3, 2, 2), (2, 4, 20_000), (9, 60, 130))
+SHAPES = ((4, 6), (3, 4, 5), (2, 6, 4, 3), (1, 4, 7), (2, 2, 3, 2, 2))
+LARGE = ((2, 2, 40_000), (9, 60, 130))  # of several blocks
 
 
 def values(examiner: SampleExaminer) -> None:
@@ -96,6 +97,9 @@ def values(examiner: SampleExaminer) -> None:
                 examiner.exact(moved, examiner.everything(moved), what)
         y, _ = examiner.forward(call, axis=1)
         examiner.exact(call, {"y": y}, f"x {shape}, axis=1")
+    for shape in LARGE:
+        moved = examiner.call(*shape).on_axis(-1)
+        examiner.exact(moved, examiner.everything(moved), f"x {moved.x.shape}, axis -1")
 
 
 def too_few_axes(examiner: SampleExaminer) -> None:

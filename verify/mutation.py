@@ -53,6 +53,9 @@ EQUIVALENT = {
     "check left out in _checked: not isinstance(cache, Cache) → False": (
         "the contract has no promise for what is no cache; another error is raised"
     ),
+    "check left out in _channel_axis: x.ndim < 2 → False": (
+        "an axis that such an x does not have, or that of the samples, is the same ValueError"
+    ),
     "check left out in jacobian: not -layout.channels <= channel < layout.channels → False": (
         "the contract has no promise for such a channel; NumPy raises IndexError"
     ),

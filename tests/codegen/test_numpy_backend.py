@@ -293,8 +293,8 @@ def test_every_line_of_a_core_says_where_it_comes_from() -> None:
 
 REFUSED = {
     "batch_norm_2d": "the NumPy backend has no array layout for batch_norm_2d yet; it generates "
-    "layers that reduce over the batch, like batch_norm, or over the features of a row, "
-    "like layer_norm",
+    "layers that reduce over the batch, like batch_norm, over the features of a row, like "
+    "layer_norm, or within a sample, like instance_norm and group_norm",
     "softmax": "the NumPy backend needs data called x and an output called y; softmax has x and p",
     "learnt scale": "the NumPy backend needs one value of scale for each c, not scale",
     "part of the mean": "the NumPy backend needs one value of scale for each c, not scale",

@@ -1,0 +1,182 @@
+"""Instance Norm and Group Norm: every check of their kernels holds, and fails where it has to."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from derive.layers import LAYERS
+from verify import accuracy_rows, contract_by_row
+from verify.accuracy_cases import LISTED
+from verify.arrangements import SampleArrangement, sample_arrangements
+from verify.damages import SAMPLE_REWRITES, mutants
+from verify.exact import confirmed
+from verify.exact_rows import Row
+from verify.kernel_exact import BLOCK, check, prepare
+from verify.loading import load
+from verify.mutation import score
+from verify.references import REFERENCES
+from verify.report import failures
+from verify.row_shapes import as_channels, as_features, as_groups
+
+NAMES = ("group_norm", "instance_norm")
+BY_NAME = pytest.mark.parametrize("name", NAMES)
+KERNELS = Path(__file__).parents[2] / "generated" / "numpy_kernels"
+TABLE = tuple(case for case in LISTED if case.quick)
+
+
+@cache
+def source(name: str) -> str:
+    return (KERNELS / f"{name}.py").read_text(encoding="utf-8")
+
+
+def damaged(name: str, old: str, new: str) -> ModuleType:
+    assert old in source(name)
+    return load(source(name).replace(old, new), name)
+
+
+# --- Exact ---------------------------------------------------------------------------------------
+
+
+@BY_NAME
+def test_the_cores_are_exact(name: str) -> None:
+    outcomes = check(source(name), LAYERS[name], REFERENCES[name], sizes=[2, 3, 4])
+    assert confirmed(outcomes)
+    assert {o.field for o in outcomes} == {"rational", "field 2^61-1"}
+    assert all(o.cases >= 4 * 4 * 2 or "dgamma" in o.claim or "dbeta" in o.claim for o in outcomes)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "claim"),
+    [
+        ("group_norm", "dy_block * gamma_block", "dy_block", "backward: dx"),
+        ("group_norm", "m = layout.m", "m = layout.m // 2", "forward: var"),
+        ("group_norm", "sum_dy[_part(block, layout)] +=", "sum_dy +=", "backward: dbeta"),
+        ("group_norm", "u[:, None] * R", "u[None, :] * R", "jacobian: uR"),
+        ("instance_norm", "gamma[_part(block, layout)]", "gamma[:, :1]", "forward: y"),
+        ("instance_norm", "over_rows(dy * x_hat)", "over_rows(dy)", "backward_staged: dgamma"),
+    ],
+)  # fmt: skip
+def test_a_wrong_core_is_seen(name: str, old: str, new: str, claim: str) -> None:
+    assert old in source(name)
+    wrong = source(name).replace(old, new)
+    outcomes = check(wrong, LAYERS[name], REFERENCES[name], sizes=[3])
+    assert claim in {o.claim for o in outcomes if o.failures}
+
+
+@BY_NAME
+def test_every_arrangement_has_several_blocks(name: str) -> None:
+    module = load(source(name), "blocks")
+    vars(module)["_BLOCK"] = BLOCK
+    (_, sample) = prepare(LAYERS[name], REFERENCES[name], sizes=[4])
+    grouped = name == "group_norm"
+    assert [case.given["x"].ndim for case in sample.cases] == [3 + grouped] * 2 + [4 + grouped] * 2
+    for case in sample.cases:
+        layout = case.where.layout(module, case.given["x"])
+        assert layout.m == case.given["m"]
+        assert layout.view == case.given["x"].shape
+        assert len(list(layout.blocks())) == 4
+
+
+def test_arrangements_lay_channels_first_and_last() -> None:
+    table = np.arange(2 * 2 * 3 * 4).reshape(2, 2, 3, 4)
+    first, last = SampleArrangement((4,), False), SampleArrangement((4,), True)
+    assert first.lay(table).tolist() == table.tolist()
+    assert last.lay(table).tolist() == table.transpose(0, 3, 1, 2).tolist()
+    for where in (first, last):
+        laid = where.lay(table)
+        assert [where.group(laid, laid.shape, k).tolist() for k in range(4)] == [
+            row.ravel().tolist() for row in table.reshape(4, 3, 4)
+        ]
+        one = where.lay(table[:, :, :1, :1])
+        assert where.group(one, laid.shape, 3).tolist() == [table[1, 1, 0, 0]]
+    assert len(sample_arrangements(4)) == 4
+
+
+# --- Accuracy ------------------------------------------------------------------------------------
+
+
+@BY_NAME
+def test_the_table_holds(name: str) -> None:
+    results = accuracy_rows.run(load(source(name), name), LAYERS[name], cases=TABLE)
+    assert not failures(results)
+    assert len(results) == len(TABLE) * 8
+
+
+@BY_NAME
+def test_lost_digits_are_seen(name: str) -> None:
+    module = damaged(name, "_WIDE: Any = np.float64", "_WIDE: Any = np.float32")
+    hard = [case for case in TABLE if case.name == "scaled 1e30"]
+    assert failures(accuracy_rows.run(module, LAYERS[name], cases=tuple(hard)))
+
+
+def test_tables_of_hard_rows_are_laid_out() -> None:
+    assert as_features((3, 4, 5)).vector == (4, 5)
+    channels, groups = as_channels((4, 6, 5)), as_groups((4, 6, 5))
+    assert (channels.x, channels.sets, channels.shared) == ((2, 2, 6, 5), 2, 30)
+    assert (groups.x, groups.sets, groups.shared) == ((2, 4, 15), 2, 15)
+    assert as_groups((3, 9)).x == (1, 9, 3)
+    assert groups.spread(np.arange(4.0))[1].tolist() == [2.0] * 15 + [3.0] * 15
+
+
+def test_neighbours_are_folded_exactly() -> None:
+    row = Row.of(np.array([1e16, 1.0, -1e16, 0.5, 0.25, 2.0])).folded(3)
+    assert [float(n * row.unit) for n in row.numbers] == [1.0, 2.75]
+
+
+# --- Contract ------------------------------------------------------------------------------------
+
+
+@BY_NAME
+def test_every_clause_holds(name: str) -> None:
+    results = contract_by_row.run(load(source(name), name), LAYERS[name])
+    broken = [f"{result.name}: {result.detail}" for result in failures(results)]
+    assert broken == []
+    assert len(results) == len(contract_by_row.clauses_of(LAYERS[name]))
+
+
+CLAUSES = {
+    "signatures": ("    groups: int,\n    *,", "    *,\n    groups: int = 1,"),
+    "values": ("np.ndindex(self.rows[:cut])", "[(0,) * cut]"),
+    "axis unfit": ("if not index % x.ndim:", "if False:"),
+    "groups unfit": ("if count < 1 or channels % count:", "if count < 1:"),
+    "jacobian form": ("np.unravel_index(row % rows,", "np.unravel_index(0,"),
+    "layouts": ("block.astype(_WIDE, copy=False)", "block.view(block.dtype.newbyteorder('='))"),
+    "empty": ("max(self.m, 1)", "self.m"),
+    "one element": ("dx[block] = scale", "dx[block] = 1 + scale"),
+    "rows alone": ("mean_block = sum_x / m", "mean_block = sum_x.mean() / m"),
+    "nan in parameter gradients": ("dgamma = sum_dy_xhat", "dgamma = np.nan_to_num(sum_dy_xhat)"),
+    "eps as given with positions": ("return float(value)", "return max(float(value), 1e-12)"),
+    "absent parameters with positions": ('"gamma", gamma, layout, 1', '"gamma", gamma, layout, 0'),
+    "no warning": ('np.errstate(all="ignore")', "np.errstate()"),
+}
+
+
+@pytest.mark.parametrize("clause", CLAUSES)
+def test_a_broken_promise_is_seen(clause: str) -> None:
+    module = damaged("group_norm", *CLAUSES[clause])
+    every = contract_by_row.clauses_of(LAYERS["group_norm"])
+    chosen = tuple(c for c in every if c.__name__.replace("_", " ") == clause)
+    results = contract_by_row.run(module, LAYERS["group_norm"], clauses=chosen)
+    assert [result.name for result in failures(results)] == [clause]
+
+
+# --- Damages -------------------------------------------------------------------------------------
+
+
+@BY_NAME
+def test_damages_are_caught(name: str) -> None:
+    """Some of those in cores; the rest take minutes: verify --mutants."""
+    every = mutants(source(name))
+    own = {rewrite for rewrite, _, _ in SAMPLE_REWRITES if "group" not in rewrite}
+    assert own <= {mutant.name for mutant in every}
+    operators = ("sign", "term", "factor", "sum", "exponent", "root")
+    only = [mutant for mutant in every if mutant.name.startswith(operators)][::29]
+    checks = ("exact", "accuracy")
+    result = score(source(name), LAYERS[name], REFERENCES[name], only=only, checks=checks)
+    assert len(result.verdicts) >= 5
+    assert not result.survivors, [mutant.name for mutant in result.survivors]
