@@ -30,10 +30,7 @@ from derive.layers.block import BLOCK
 VERSION = "0.1.0"
 KERNEL_LAYERS: dict[str, Layer] = {
     name: LAYERS[name]
-    for name in (
-        *("batch_norm", "block", "layer_norm", "rms_norm"),
-        *("group_norm", "instance_norm"),
-    )
+    for name in ("batch_norm", "block", "layer_norm", "rms_norm", "group_norm", "instance_norm")
 }
 # Layers and studies whose kernels are functions, layouts or options of another's module.
 MODULE_OF: dict[str, str] = {
