@@ -25,7 +25,6 @@ from derive.derivation import Derivation
 from derive.errors import InputError
 from derive.expr import Definition, SumOver, Var, add, free_axes, mul, substitute, variables
 from derive.layer import Layer
-from derive.normal_form import NormalForm
 from derive.trace import CertificationError
 
 TEXTBOOK: tuple[ProgramPass, ...] = (centre_data, name_roots)
@@ -145,7 +144,8 @@ def certify_program(
     if mu is not None and CENTRE in {var.label for var in program.given}:
         centre, rest = Var(CENTRE, *mu.var.axes), Var(REST, *mu.var.axes)
         known[CENTRE] = Definition(centre, add(mu.var, mul(-1, rest)))
-    ours, theirs = NormalForm(derivation.chart, known), NormalForm(derivation.chart)
+    theirs = derivation.normal_form
+    ours = theirs.knowing(known) if known else theirs
     results = [result for result in program.results if result.label != CENTRE]
     for result in results:
         if result.label not in meaning:

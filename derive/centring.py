@@ -83,9 +83,10 @@ class Closing:
         self.coordinates, self.factors = coordinates, tuple(factors)
         self.known: dict[str, Definition] = {}
         self.sums: dict[str, Definition] = {}
+        self._plain = NormalForm(coordinates.chart)
 
     def normal_form(self) -> NormalForm:
-        return NormalForm(self.coordinates.chart, {**self.sums, **self.known})
+        return self._plain.knowing({**self.sums, **self.known})
 
     def close(self, var: Var, expr: Expr, reason: Reason) -> Result:
         """``expr``, with earlier results inserted, in centred coordinates, with its sums named.

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from derive.chart import Chart, NotNormalError
 from derive.closed_form import closed_form
@@ -57,6 +58,11 @@ class Derivation:
         raise KeyError(
             f"{self.layer.name} has {', '.join(r.var.label for r in self.adjoints)}, not {label}"
         )
+
+    @cached_property
+    def normal_form(self) -> NormalForm:
+        """Over the chart; it remembers what it has seen, for all that extend it."""
+        return NormalForm(self.chart)
 
     @property
     def known(self) -> dict[str, Definition]:

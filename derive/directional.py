@@ -16,7 +16,6 @@ from derive.closed_form import closed_form
 from derive.derivation import Derivation
 from derive.differentiate import jvp
 from derive.expr import Definition, Delta, Var, substitute
-from derive.normal_form import NormalForm
 from derive.second_order import statistics
 from derive.trace import Reason, Result, certify
 
@@ -68,7 +67,7 @@ def hessian(derivation: Derivation, second: Order, directions: Sequence[Var]) ->
         for level, direction in enumerate(directions, start=1)
     }
     full = substitute(full, deltas)
-    normal_form = NormalForm(derivation.chart)
+    normal_form = derivation.normal_form
     closed = closed_form(full, normal_form)
     certify(full, closed, normal_form, "Hessian")
     others = tuple(a for a in layer.output.axes if a != axis)

@@ -116,7 +116,7 @@ def _potential(derivation: Derivation) -> Section:
     known: dict[str, Definition] = {}
     results: list[Result] = []
     for derivative in vjp(program, {potential: mul(1)}, (x,), _slope):
-        context = Context(NormalForm(derivation.chart, known))
+        context = Context(derivation.normal_form.knowing(known))
         reason = Reason("chain rule through {}", (derivative.terms[0].through,))
         results.append(result_of(derivative, derivative.var, reason, context))
         known[derivative.var.label] = results[-1].definition
@@ -125,7 +125,7 @@ def _potential(derivation: Derivation) -> Section:
         "up to gamma and beta, y is the gradient F_x of one function",
         (total, *results),
         (),
-        _prover(NormalForm(derivation.chart, known)),
+        _prover(derivation.normal_form.knowing(known)),
     )
 
 
