@@ -9,6 +9,7 @@ import click
 from commands import (
     audit,
     bench,
+    check,
     completion,
     contract,
     derive,
@@ -16,6 +17,7 @@ from commands import (
     generate,
     list_layers,
     plot,
+    prove,
     run,
     verify,
 )
@@ -27,6 +29,8 @@ COMMANDS: dict[str, click.Command] = {
     "export": export.command,
     "generate": generate.command,
     "verify": verify.command,
+    "prove": prove.command,
+    "check": check.command,
     "contract": contract.command,
     "audit": audit.command,
     "list": list_layers.command,
