@@ -9,29 +9,35 @@ from commands.help import Command
 
 @click.command(cls=Command)
 def command() -> None:
-    """List the layers and studies, and the modules of their kernels."""
+    """List the layers and studies, what `verify` gives for them, and where their kernels are.
+
+    proved: for every size.  exact: equal to an independent oracle, at sampled sizes.  checked: in
+    floating point.
+    """
     from codegen.emit import MODULE_OF
     from commands.console import print_table, say
+    from derive.layer import Layer
     from derive.layers import LAYERS
     from derive.render.notation_file import NAMES
     from derive.studies import STUDIES
+    from derive.study import Study
     from verify.data import SHIPPED
+    from verify.guarantees import guarantees
 
+    subjects: list[Layer | Study] = [*LAYERS.values(), *STUDIES.values()]
+    inputs = {layer.name: ", ".join(v.label for v in layer.inputs) for layer in LAYERS.values()}
     rows = [
         (
-            layer.name,
-            ", ".join(var.label for var in layer.inputs),
-            MODULE_OF.get(layer.name, "-"),
-            layer.title,
+            subject.name,
+            inputs.get(subject.name, ""),
+            MODULE_OF.get(subject.name, "-"),
+            " ".join(guarantees(subject.name)),
+            subject.title,
         )
-        for layer in LAYERS.values()
+        for subject in subjects
     ]
-    rows += [
-        (study.name, "", MODULE_OF.get(study.name, "-"), study.title) for study in STUDIES.values()
-    ]
-    print_table(
-        ("name", "inputs", "kernels in", "what it is"), rows, spare=("inputs", "kernels in")
-    )
+    columns = ("name", "inputs", "kernels in", "guarantees", "what it is")
+    print_table(columns, rows, spare=("inputs", "kernels in"))
     click.echo()
     say(f"notations: {', '.join(NAMES)}")
     say(f"data that ship: {', '.join(SHIPPED)}")
