@@ -6,6 +6,8 @@ import click
 
 from commands.help import Command
 
+LEAST = 60  # columns for names, guarantees, and titles on two lines
+
 
 @click.command(cls=Command)
 def command() -> None:
@@ -15,7 +17,7 @@ def command() -> None:
     floating point.
     """
     from codegen.emit import MODULE_OF
-    from commands.console import print_table, say
+    from commands.console import Console, print_table, say
     from derive.layer import Layer
     from derive.layers import LAYERS
     from derive.render.notation_file import NAMES
@@ -37,7 +39,9 @@ def command() -> None:
         for subject in subjects
     ]
     columns = ("name", "inputs", "kernels in", "guarantees", "what it is")
-    print_table(columns, rows, spare=("inputs", "kernels in"))
+    narrow = Console().width < LEAST  # then even the titles are more useful than the guarantees
+    spare = ("inputs", "kernels in", "guarantees") if narrow else ("inputs", "kernels in")
+    print_table(columns, rows, spare=spare)
     click.echo()
     say(f"notations: {', '.join(NAMES)}")
     say(f"data that ship: {', '.join(SHIPPED)}")
