@@ -6,7 +6,7 @@ import click
 
 from commands.help import Command
 
-LEAST = 60  # columns for names, guarantees, and titles on two lines
+LEAST = 70  # columns for names, guarantees, and titles on two lines
 
 
 @click.command(cls=Command)
