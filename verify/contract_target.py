@@ -26,23 +26,32 @@ NAME = "contract_target"  # of a file's module: its own could be another module'
 def imported(target: str) -> Iterator[ModuleType]:
     """The module in a .py file, or of a dotted name, with forward and backward.
 
+    Raises InputError as :func:`opened` does, and where a function is missing that every module
+    needs.
+    """
+    with opened(target) as module:
+        for name in REQUIRED:
+            if offered(module, name) is None:
+                needed = f"{' and '.join(REQUIRED)} are needed, the other functions are optional"
+                raise InputError(f"{target} has no function {name}; {needed}")
+        yield module
+
+
+@contextmanager
+def opened(target: str) -> Iterator[ModuleType]:
+    """The module in a .py file, or of a dotted name.
+
     While the context lasts a file's folder, or for a name the current folder, is where Python looks
     for modules first, as in ``python file.py`` and ``python -m name``.
 
-    Raises InputError with one line where there is no such module, where importing it fails, and
-    where a function is missing that every module needs.
+    Raises InputError with one line where there is no such module, and where importing it fails.
     """
     path = Path(target)
     is_file = path.suffix == ".py" or len(path.parts) > 1 or path.exists()
     folder = path.resolve().parent if is_file else Path.cwd()
     sys.path.insert(0, str(folder))
     try:
-        module = _from_file(path) if is_file else _named(target)
-        for name in REQUIRED:
-            if offered(module, name) is None:
-                needed = f"{' and '.join(REQUIRED)} are needed, the other functions are optional"
-                raise InputError(f"{target} has no function {name}; {needed}")
-        yield module
+        yield _from_file(path) if is_file else _named(target)
     finally:
         sys.path.remove(str(folder))
         sys.modules.pop(NAME, None)

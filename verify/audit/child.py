@@ -1,0 +1,163 @@
+"""The process that a kernel is tried in: ``python -m verify.audit.child FOLDER``.
+
+The code of others runs here and nowhere else, under limits of memory, processor time and file size,
+with nothing to read from and with what it prints kept in a file.  What happens is told line by line
+in ``events.jsonl``, arrays are left beside it, and :mod:`verify.audit.sandbox` reads both: if the
+process ends before it said ``done``, the kernel has no verdict.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+EVENTS, PRINTED, REQUEST = "events.jsonl", "printed.txt", "request.json"
+LARGEST_FILE = 256 * 2**20
+
+
+def main(folder: Path) -> None:
+    """Do what the request in the folder asks."""
+    request = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
+    _limit(request["memory"], request["timeout"])
+    _silence(folder / PRINTED)
+    with (folder / EVENTS).open("a", encoding="utf-8") as log:
+
+        def tell(event: str, **what: Any) -> None:
+            log.write(json.dumps({"event": event, **what}) + "\n")
+            log.flush()
+
+        for event, what in work(request, folder):
+            tell(event, **what)
+        tell("done")
+    os._exit(0)  # whatever the kernel has left running or registered
+
+
+def _limit(memory: int, timeout: float) -> None:
+    try:
+        import resource
+    except ImportError:  # Windows has no such limits; that of time is the parent's
+        return
+    seconds = int(timeout) * (os.cpu_count() or 1) + 1
+    for what, most in (
+        (resource.RLIMIT_DATA, memory),
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_FSIZE, LARGEST_FILE),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        with suppress(ValueError, OSError):  # a lower limit is in force, or none can be set
+            resource.setrlimit(what, (most, most))
+
+
+def _silence(path: Path) -> None:
+    """Whatever is printed, by C code too, goes to a file."""
+    printed = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(printed, stream)
+
+
+Event = tuple[str, dict[str, Any]]
+
+
+def work(request: dict[str, Any], folder: Path) -> Iterator[Event]:
+    """What is done in the process, with what there is to tell; arrays are left in the folder."""
+    import numpy as np
+
+    from derive.errors import InputError
+    from verify.audit.call_shapes import recognise
+    from verify.audit.shape import Mapped
+    from verify.audit.target import found
+
+    np.seterr(all="ignore")
+    mapped = Mapped(*map(_plain, request["mapped"]))
+    yield "loading", {}
+    try:
+        with found(request["target"]) as (target, module):
+            shape = recognise(target, module, mapped)
+            yield (
+                "shape",
+                {
+                    "says": shape.says,
+                    "takes_eps": shape.takes_eps,
+                    "given": shape.given,
+                    "takes_gamma": shape.takes_gamma,
+                },
+            )
+            yield from _tasks(request, folder, shape, module)
+    except InputError as error:
+        yield "refused", {"why": str(error)}
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _tasks(
+    request: dict[str, Any], folder: Path, shape: Any, module: ModuleType
+) -> Iterator[Event]:
+    from verify.audit import numerics
+
+    eps, layer = None if shape.takes_eps else request["eps"], request["layer"]
+    ranks = tuple(request["ranks"])
+    if "probes" in request["tasks"]:
+        yield from _probes(request, folder, shape, eps)
+    tasks: dict[str, Callable[[], Any]] = {
+        "accuracy": lambda: numerics.accuracy(shape, layer, eps, ranks),
+        "contract": lambda: numerics.contract(shape, layer, eps, ranks),
+    }
+    for name, task in tasks.items():
+        if name in request["tasks"]:
+            yield name, {"results": [asdict(result) for result in task()]}
+    if "speed" in request["tasks"]:
+        yield "speed", numerics.speed(shape, layer)
+
+
+def _probes(
+    request: dict[str, Any], folder: Path, shape: Any, eps: float | None
+) -> Iterator[Event]:
+    import numpy as np
+
+    from verify.audit.calling import run
+    from verify.audit.probes import off_definition, probes
+
+    tried: list[Any] = [(probe, None) for probe in probes(request["layer"])]
+    if shape.given:
+        tried.append(off_definition(request["layer"]))
+    more = 0  # axes of length 1 behind a matrix, for a kernel of images alone
+    for k, (plain, given) in enumerate(tried):
+        probe = plain if eps is None else replace(plain, eps=eps)
+        probe = probe if shape.takes_gamma else probe.unscaled
+        yield "probe", {"k": k, "name": probe.name}
+        raised = ""
+        for axes in (more,) if k else (0, 2, 1):
+            try:
+                called = run(shape, probe.padded(axes), given, request["axis"])
+            except (Exception, SystemExit) as error:  # a kernel may raise anything
+                raised = raised or _said(error)
+                continue
+            more = axes
+            results = {**called.results, "dx": called.results["dx"].reshape(probe.x.shape)}
+            np.savez(folder / f"{k}.npz", **results)
+            yield "results", {"k": k, "changed": called.changed, "more": axes}
+            break
+        else:
+            yield "raised", {"k": k, "why": raised}
+
+
+def _said(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if _is_ours(error) else f"{type(error).__name__}: {text}".rstrip(": ")
+
+
+def _is_ours(error: BaseException) -> bool:
+    return type(error).__name__ == "InputError"
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

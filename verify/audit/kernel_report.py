@@ -1,0 +1,262 @@
+"""``audit kernel``: from what was observed to a verdict with its reasons.
+
+The verdict on a gradient rests on exact arithmetic (:mod:`verify.audit.probes`) and is *checked*:
+the kernel runs in floating point.  A kernel that did not get through every probe has no verdict.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from derive.errors import InputError
+from derive.layers import LAYERS
+from verify.audit.diagnosis import Diagnosis, Sample, diagnose
+from verify.audit.forms import Form, form_of
+from verify.audit.probes import BATCH, KERNELS, Probe, at_eps, off_definition, probes
+from verify.audit.sandbox import Attempt, Observed, Request, observe
+from verify.audit.symptoms import Gradient, error, gradients, limit
+from verify.report import Result
+
+# ε that kernels have built in, the likeliest first; a wrong kernel is explained with the first few.
+CONSTANTS = (1e-5, 1e-8, 1e-7, 1e-6, 1e-3, 1e-4, 1e-12, 1e-10, 1e-9, 1e-2, 0.0)
+EXPLAINED = 3
+IMAGES = "batch_norm_2d"
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that is said about a kernel.
+
+    ``shape`` says how it is called; ``eps`` is the ε that it has built in, None where it takes one;
+    ``diagnoses`` explain the wrong gradients; ``form`` is which of several equal formulas a right
+    one computes, where that can be seen, ``layers`` are others that a wrong one is right for.
+    ``warnings`` are no mistakes of the formula.
+    ``accuracy`` and ``contract`` are rows of those tables, ``speed`` is in seconds.
+    """
+
+    request: Request
+    shape: str
+    eps: float | None
+    gradients: tuple[Gradient, ...]
+    diagnoses: tuple[Diagnosis, ...]
+    warnings: tuple[str, ...]
+    ranks: tuple[int, ...]
+    form: Form | None = None
+    layers: tuple[str, ...] = ()
+    accuracy: tuple[Result, ...] = ()
+    contract: tuple[Result, ...] = ()
+    speed: dict[str, Any] | None = None
+
+    @property
+    def right(self) -> bool:
+        return all(gradient.right for gradient in self.gradients)
+
+    @property
+    def unexplained(self) -> tuple[str, ...]:
+        """Wrong gradients without a diagnosis; single precision is one."""
+        known = {name for diagnosis in self.diagnoses for name in diagnosis.outputs}
+        return tuple(
+            g.name for g in self.gradients if not (g.right or g.rounded or g.name in known)
+        )
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a kernel has built in: ε, where it takes none, and γ = 1."""
+
+    eps: float | None
+    takes_gamma: bool
+
+    def of(self, probe: Probe) -> Probe:
+        """The probe as the kernel sees it."""
+        there = probe if self.eps is None else at_eps(probe, self.eps)
+        return there if self.takes_gamma else there.unscaled
+
+
+def audit(
+    request: Request,
+    tasks: Sequence[str] = (),
+    eps: float | None = None,
+    progress: Progress = lambda _: None,
+) -> Report:
+    """Try a kernel and say what is right, what is wrong and why.
+
+    ``tasks`` are done for a right kernel (accuracy, contract, speed).  ``eps`` is what the user
+    says is built in.  Raises InputError where there is no verdict: the target cannot be tried, did
+    not end, raised, or gave what is no gradient.
+    """
+    progress(f"trying {request.target}")
+    report = judge(observe(request), request, eps)
+    if not report.right or not tasks:
+        return report
+    progress(" and ".join(tasks))
+    built_in = request.eps if report.eps is None else report.eps
+    again = replace(request, tasks=tuple(tasks), eps=built_in, ranks=report.ranks)
+    return _with_tasks(report, observe(again), tasks)
+
+
+def judge(observed: Observed, request: Request, eps: float | None = None) -> Report:
+    """The verdict on what was observed; ``eps`` and errors as in :func:`audit`."""
+    if observed.refused or observed.ended:
+        why = observed.refused or f"{observed.ended}; nothing is known about its results"
+        raise InputError(f"{request.target}: {why}")
+    attempts = {attempt.name: attempt for attempt in observed.attempts}
+    _check(attempts["plain"], request)
+    shape = observed.events["shape"]
+    constants = (None,) if shape["takes_eps"] else _constants(request, eps)
+    settings = [Setting(constant, shape["takes_gamma"]) for constant in constants]
+    every = {setting: _samples(attempts, request, setting) for setting in settings}
+    setting = max(settings, key=lambda s: sum(g.right for g in gradients(every[s])))
+    found = gradients(every[setting])
+    diagnoses: tuple[Diagnosis, ...] = ()
+    if not all(gradient.right for gradient in found):
+        explained = ((s, _diagnoses(every[s], request)) for s in (setting, *settings[:EXPLAINED]))
+        setting, diagnoses = next((pair for pair in explained if pair[1]), (setting, ()))
+        found = gradients(every[setting])
+    return Report(
+        request,
+        shape["says"],
+        setting.eps,
+        found,
+        diagnoses,
+        tuple(_warnings(observed, attempts)),
+        _ranks(attempts),
+        None if diagnoses else _form(attempts, request, setting),
+        () if all(g.right for g in found) else tuple(_right_for(every[setting], request)),
+    )
+
+
+def _right_for(samples: Sequence[Sample], request: Request) -> Iterator[str]:
+    """Other layers whose gradients these are, on matrices."""
+    matrices = [sample for sample in samples if sample.probe.x.ndim == 2]
+    for layer in (name for name in KERNELS if name != request.layer and matrices):
+        moved = [replace(s, probe=replace(s.probe, layer=layer)) for s in matrices]
+        common = {"dx", *_learnt(layer)} >= set(matrices[0].results)
+        if common and all(gradient.right for gradient in gradients(moved)):
+            yield layer
+
+
+def _ranks(attempts: Mapping[str, Attempt]) -> tuple[int, ...]:
+    """The ranks of x that the kernel takes."""
+    taken = {2: attempts["plain"].more == 0}
+    taken |= {rank: not attempts[f"rank {rank}"].raised for rank in (3, 4)}
+    return tuple(rank for rank, takes in taken.items() if takes)
+
+
+def _constants(request: Request, eps: float | None) -> tuple[float, ...]:
+    if eps is not None:
+        return (eps,)
+    return (request.eps, *(constant for constant in CONSTANTS if constant != request.eps))
+
+
+def _check(plain: Attempt, request: Request) -> None:
+    """The plainest batch has to give gradients."""
+    if plain.raised:
+        raise InputError(f"{request.target}: on x {_shape(request)}: {plain.raised}")
+    for name, array in plain.results.items():
+        if not np.isfinite(array).all():
+            raise InputError(
+                f"{request.target}: {name} is not finite ({_first_bad(array)}) on a plain batch, "
+                f"x {_shape(request)}"
+            )
+    if unknown := set(plain.results) - {"dx", *_learnt(request.layer)}:
+        raise InputError(f"{request.target}: {request.layer} has no {sorted(unknown)[0]}")
+
+
+def _shape(request: Request) -> tuple[int, ...]:
+    return probes(request.layer)[0].x.shape
+
+
+def _learnt(layer: str) -> list[str]:
+    return [f"d{var.label}" for var in LAYERS[layer].learnt]
+
+
+def _first_bad(array: Any) -> str:
+    return str(array[~np.isfinite(array)].flat[0])
+
+
+def _samples(
+    attempts: Mapping[str, Attempt], request: Request, setting: Setting
+) -> tuple[Sample, ...]:
+    """The probes that the kernel got through."""
+    found = []
+    for probe in probes(request.layer):
+        attempt = attempts[probe.name]
+        if not attempt.raised:
+            sample = Sample(setting.of(probe), attempt.results)
+            tolerance = max(limit(sample, name) for name in attempt.results)
+            found.append(replace(sample, tolerance=tolerance))
+    return tuple(found)
+
+
+# --- Reasons --------------------------------------------------------------------------------------
+
+
+def _diagnoses(samples: Sequence[Sample], request: Request) -> tuple[Diagnosis, ...]:
+    """What explains the wrong gradients: on matrices, or if it is right there, on images."""
+    wrong = [g.name for g in gradients(samples) if not g.right and not g.rounded]
+    matrices = [s for s in samples if s.probe.x.ndim == 2]
+    apart = [s for s in samples if s.probe.x.ndim > 2]
+    if not wrong:
+        return ()
+    if any(error(s, name) > limit(s, name) for s in matrices for name in wrong):
+        return diagnose(LAYERS[request.layer], samples, wrong) or diagnose(
+            LAYERS[request.layer], matrices, wrong
+        )
+    layer = LAYERS[IMAGES if request.layer == BATCH else request.layer]
+    return diagnose(layer, [*reversed(apart), *matrices], wrong)
+
+
+def _form(attempts: Mapping[str, Attempt], request: Request, setting: Setting) -> Form | None:
+    """Which of the equal formulas it is, where it was given other statistics than those of x."""
+    probe, given = off_definition(request.layer)
+    attempt = attempts.get(probe.name)
+    if attempt is None or attempt.raised:
+        return None
+    return form_of(LAYERS[request.layer], setting.of(probe), given, attempt.results["dx"])
+
+
+def _warnings(observed: Observed, attempts: Mapping[str, Attempt]) -> Iterator[str]:
+    if changed := {name for attempt in attempts.values() for name in attempt.changed}:
+        yield f"it writes to its arguments: {', '.join(sorted(changed))}"
+    if observed.printed:
+        yield f"it prints: {observed.printed}"
+    for attempt in attempts.values():
+        if attempt.raised and attempt.name != "plain":
+            yield f"not tried at {attempt.name}: {attempt.raised}"
+    plain = attempts["plain"].results
+    for name, array in plain.items():
+        if array.dtype != np.float64:
+            yield f"{name} is {array.dtype} for float64 arguments"
+    missing = [name for name in ("dgamma", "dbeta") if name not in plain]
+    if missing and "dbeta" in missing and "dgamma" in missing:
+        yield "it returns dx alone: dgamma and dbeta were not tried"
+    if not observed.events["shape"]["takes_gamma"]:
+        yield "it takes no gamma: it was tried with gamma = 1"
+
+
+def _with_tasks(report: Report, observed: Observed, tasks: Sequence[str]) -> Report:
+    """A report with what was measured; what could not be is a warning, never a pass."""
+    events, warnings = observed.events, [*report.warnings]
+    if problem := observed.refused or observed.ended:
+        missing = [name for name in tasks if name not in events]
+        warnings.append(f"not measured ({', '.join(missing)}): {problem}")
+    accuracy, contract = (
+        tuple(Result(**result) for result in events.get(name, {}).get("results", ()))
+        for name in ("accuracy", "contract")
+    )
+    speed = dict(events["speed"]) if "speed" in events else None
+    return replace(
+        report, warnings=tuple(warnings), accuracy=accuracy, contract=contract, speed=speed
+    )
+
+
+def worst_error(found: Gradient) -> str:
+    """As a table shows it."""
+    return "infinite" if math.isinf(found.worst) else f"{found.worst:.1e}"
