@@ -19,19 +19,35 @@ MOST = 6  # rows of the accuracy table that are printed
 
 @click.command(cls=Command)
 @click.argument("target")
-@click.option("--layer", type=click.Choice(LAYERS), default=LAYERS[0], show_default=True)
+@click.option(
+    "--layer",
+    type=click.Choice(LAYERS),
+    metavar="NAME",
+    default=LAYERS[0],
+    help=f"{', '.join(LAYERS[:-1])} or {LAYERS[-1]}.",
+)
 @click.option("--args", "roles", metavar="NAMES", default="", help="What its arguments are.")
 @click.option("--returns", metavar="NAMES", default="", help="What it returns, as dx,dbeta,dgamma.")
 @click.option("--forward", metavar="NAME", default="", help="The forward that makes its cache.")
 @click.option("--axis", type=click.Choice(["1", "-1"]), default="1", help="Where its channels are.")
-@click.option("--eps", type=click.FloatRange(min=0), help="The epsilon that it has built in.")
+@click.option(
+    "--eps", type=click.FloatRange(min=0), metavar="X", help="The epsilon that it has built in."
+)
 @click.option("--quick", is_flag=True, help="The verdict alone: no accuracy, no contract.")
 @click.option("--speed", is_flag=True, help="Time it beside ours, too.")
 @click.option(
-    "--timeout", type=click.FloatRange(min=1), default=60, show_default=True, help="Seconds."
+    "--timeout",
+    type=click.FloatRange(min=1),
+    metavar="S",
+    default=60,
+    help="Seconds that it may take: 60.",
 )
 @click.option(
-    "--memory", type=click.IntRange(min=256), default=4096, show_default=True, help="MiB."
+    "--memory",
+    type=click.IntRange(min=256),
+    metavar="MIB",
+    default=4096,
+    help="Memory that it may take: 4096.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
 def command(
