@@ -46,12 +46,12 @@ class Deployment:
     proofs: int
 
 
-def build_deployment() -> Deployment:
+def build_deployment(passes: Sequence[ProgramPass] = PASSES) -> Deployment:
     """Lower, rewrite, prove and schedule the kernels for test mode."""
     inference = derive(BATCH_NORM_INFERENCE)
     programs = lower(inference)
-    infer, one = transform(programs.forward, PASSES, inference)
-    infer_backward, two = transform(programs.backward, PASSES, inference)
+    infer, one = transform(programs.forward, passes, inference)
+    infer_backward, two = transform(programs.backward, passes, inference)
     alone, linear = (section.conclusions for section in STUDIES["folding"].develop())
     _, running, population = (s.conclusions for s in STUDIES["running_statistics"].develop())
     average, biased, unbiased = running
@@ -63,8 +63,8 @@ def build_deployment() -> Deployment:
         "population": (population, ()),
     }
     kernels, proofs = {}, one + two
-    for name, (conclusions, passes) in groups.items():
-        program, proved = _formulas(conclusions, passes, inference)
+    for name, (conclusions, rewrites) in groups.items():
+        program, proved = _formulas(conclusions, rewrites, inference)
         kernels[name] = FormulaKernel(name, program, (), conclusions)
         proofs += proved
     data = inference.layer.data

@@ -32,6 +32,8 @@ KERNEL_LAYERS: dict[str, Layer] = {
     name: LAYERS[name]
     for name in ("batch_norm", "block", "layer_norm", "rms_norm", "group_norm", "instance_norm")
 }
+# What of them generated/ has for each backend.
+COMMITTED: dict[str, tuple[str, ...]] = {"numpy": tuple(KERNEL_LAYERS), "numba": ("batch_norm",)}
 # Layers and studies whose kernels are functions, layouts or options of another's module.
 MODULE_OF: dict[str, str] = {
     **{name: name for name in KERNEL_LAYERS},
@@ -84,6 +86,14 @@ def render_all(
             files[f"{backend.folder}/{layer.name}.py"] = render(
                 layer, backend, (origins or {}).get(layer.name, "")
             )
+    return files
+
+
+def render_committed(backends: Iterable[str] = tuple(BACKENDS)) -> dict[str, str]:
+    """Every file that ``generated/`` has of these backends."""
+    files: dict[str, str] = {}
+    for name in backends:
+        files |= render_all({k: KERNEL_LAYERS[k] for k in COMMITTED[name]}, (name,))
     return files
 
 

@@ -56,8 +56,8 @@ class Kernels:
         return self.forward.program.results[:-1]
 
 
-def build(derivation: Derivation) -> Kernels:
-    """Lower, rewrite, prove and schedule every kernel of a layer."""
+def build(derivation: Derivation, passes: Sequence[ProgramPass] = PASSES) -> Kernels:
+    """Lower, rewrite, prove and schedule a layer's kernels; textbook forms take fewer passes."""
     if derivation.unproved:
         raise InputError(f"{derivation.unproved}; kernels are made of what is proved")
     _check_labels(derivation.layer)
@@ -68,15 +68,16 @@ def build(derivation: Derivation) -> Kernels:
         nonlocal proofs
         program, proved = transform(getattr(programs, name), passes, derivation)
         proofs += proved
-        scheduled = schedule(program, derivation.layer.data) if passes is PASSES else ()
+        textbook = passes is TEXTBOOK
+        scheduled = () if textbook else schedule(program, derivation.layer.data)
         return Kernel(name, program, scheduled)
 
     return Kernels(
         derivation,
-        forward=kernel("forward", PASSES),
-        backward=kernel("backward", PASSES),
+        forward=kernel("forward", passes),
+        backward=kernel("backward", passes),
         backward_staged=kernel("backward_staged", TEXTBOOK),
-        jvp=kernel("jvp", PASSES),
+        jvp=kernel("jvp", passes),
         jacobian=kernel("jacobian", TEXTBOOK),
         proofs=proofs,
     )

@@ -7,10 +7,11 @@ passes and proofs of any other kernel.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from codegen.lower import needed
-from codegen.passes import PASSES
+from codegen.passes import PASSES, ProgramPass
 from codegen.pipeline import Kernel, transform
 from codegen.schedule import schedule
 from derive.derivation import Derivation
@@ -27,7 +28,9 @@ class SecondOrderKernel:
     proofs: int
 
 
-def build_second_order(derivation: Derivation) -> SecondOrderKernel:
+def build_second_order(
+    derivation: Derivation, passes: Sequence[ProgramPass] = PASSES
+) -> SecondOrderKernel:
     """Lower, rewrite, prove and schedule the double backward of a layer."""
     second = double_backward(derivation)
     layer = derivation.layer
@@ -45,6 +48,6 @@ def build_second_order(derivation: Derivation) -> SecondOrderKernel:
         for named in reversed(second.split):
             expr = substitute(expr, {named.var.label: named})
         meaning[definition.var.label] = expr
-    program, proofs = transform(program, PASSES, derivation, meaning)
+    program, proofs = transform(program, passes, derivation, meaning)
     kernel = Kernel("double_backward", program, schedule(program, layer.data))
     return SecondOrderKernel(second, kernel, proofs)

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("layers", nargs=-1, metavar="[LAYER|FILE]...", shell_complete=complete_layer)
-@click.option("--backend", default="numpy", show_default=True, type=click.Choice(["numpy"]))
+@click.option(
+    "--backend",
+    type=click.Choice(["numpy", "numba"]),
+    help="Which modules; all if not given, for a LAYER or FILE those of numpy.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
     help="Where to write; the project's generated/ if not given.",
 )
 @click.option("--check", is_flag=True, help="Write nothing: compare, show what differs, exit 1.")
-def command(layers: Sequence[str], backend: str, out: Path | None, check: bool) -> int:
+def command(layers: Sequence[str], backend: str | None, out: Path | None, check: bool) -> int:
     """Generate kernels from the derivations.
 
     Files that are up to date are left alone, and the others replaced in one step each.  FILE
@@ -36,10 +40,12 @@ def command(layers: Sequence[str], backend: str, out: Path | None, check: bool) 
     files = [name for name in layers if is_file(name)]
     if files and out is None:
         raise click.UsageError(f"{files[0]} needs --out FOLDER: generated/ is the project's own")
-    chosen = _named(layers) if layers else emit.KERNEL_LAYERS
     folder = generated_folder() if out is None else out
     origins = {layer_named(name).name: Path(name).name for name in files}
-    texts = emit.render_all(chosen, (backend,), origins)
+    if layers:
+        texts = emit.render_all(_named(layers), (backend or "numpy",), origins)
+    else:
+        texts = emit.render_committed((backend,) if backend else emit.COMMITTED)
     if check:
         drifts = emit.check(folder, texts, partial=bool(layers))
         for drift in drifts:

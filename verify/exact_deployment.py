@@ -33,7 +33,7 @@ from verify.arrangements import arrangements
 from verify.exact import Counterexample, Outcome, Point, run
 from verify.fields import FIELDS, Field, Scalar
 from verify.kernel_exact import BLOCK, differences, table_of
-from verify.kernel_numbers import Number
+from verify.kernel_numbers import Number, on_objects
 from verify.loading import load
 from verify.references import REFERENCES, square_variances
 
@@ -91,7 +91,7 @@ def prepare(*, sizes: Iterable[int] = range(2, 13), seed: int = 0) -> tuple[Samp
 
 def compare(module: ModuleType, samples: Iterable[Sample]) -> list[Outcome]:
     """:func:`check` for a private copy of a module, which computes on objects from then on."""
-    vars(module).update(_WIDE=object, _BLOCK=BLOCK)
+    on_objects(module, BLOCK)
     outcomes = []
     for sample in samples:
         counts: dict[str, int] = {}

@@ -22,7 +22,7 @@ from verify.exact import Counterexample, Outcome
 from verify.exact_orders import Table, point
 from verify.fields import FIELDS, Field
 from verify.kernel_exact import BLOCK, differences
-from verify.kernel_numbers import Number
+from verify.kernel_numbers import Number, on_objects
 from verify.loading import load
 from verify.references import extents
 
@@ -82,7 +82,7 @@ def _table(entries: Table) -> Array:
 
 def compare(module: ModuleType, cases: Iterable[Case]) -> list[Outcome]:
     """:func:`check` for a private copy of a module, which computes on objects from then on."""
-    vars(module).update(_WIDE=object, _BLOCK=BLOCK)
+    on_objects(module, BLOCK)
     counts: dict[tuple[str, str], int] = {}
     misses: dict[tuple[str, str], list[Counterexample]] = {}
     for case in cases:

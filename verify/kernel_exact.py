@@ -8,8 +8,8 @@ that is shipped, loops over blocks included; ``_BLOCK`` is small here, so that t
 
 **The mean in two parts.**  A kernel may hold μ as mean + mean_rest, where the mean is rounded.
 Exact numbers are not, so the rest would be zero, and missed by nobody.  Therefore the sum Σx is
-also made wrong by an arbitrary amount, as if by rounding: the rest must make up for whatever it is,
-and every result must still be equal.
+also made wrong by an arbitrary amount, as if by rounding, or where a kernel guesses the centre it
+is given any number: the rest must make up for whatever it is, and every result must still be equal.
 
 Such equalities hold at sampled sizes m and points: they are *exact*, not *proved*.
 """
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -40,7 +41,7 @@ from verify.arrangements import (
 )
 from verify.exact import Counterexample, Outcome, Point, draw
 from verify.fields import FIELDS, OutsideTheField
-from verify.kernel_numbers import ExactNumPy, Number
+from verify.kernel_numbers import ExactNumPy, Number, on_objects
 from verify.loading import load
 from verify.references import Reference, extents
 
@@ -229,7 +230,8 @@ class _Kernel:
     """The cores of a generated module, made to compute on objects."""
 
     def __init__(self, module: ModuleType, layer: Layer) -> None:
-        vars(module).update(_WIDE=object, _BLOCK=BLOCK, np=ExactNumPy())
+        on_objects(module, BLOCK)
+        vars(module)["np"] = ExactNumPy()
         self.module, self.layer = module, layer
         other = {code_name(var) for var in (*layer.inputs, *layer.parameters)}
         other |= {"axis", "axes", "groups"}
@@ -268,21 +270,21 @@ class _Kernel:
         given["layout"] = case.where.layout(self.module, given[code_name(self.layer.data)])
         y = self._made(self.layer.output, given)
         given |= dict(zip(self.kept, self._call("_forward", given), strict=True))
-        return y, *self._statistics(given)
+        return y, *self._statistics(given, whole=hasattr(self.module, "_near_mean"))
 
     def _forward_with_error(self, case: Case, given: dict[str, Any]) -> tuple[Array, ...]:
         """Leaves the parts of the mean to the other cores as they come out here."""
         error = case.error if MEAN_REST in self.kept else 0 * case.error
         wrong = case.where.wrong(given["layout"], error)
         y = self._made(self.layer.output, given)
-        values = self._call("_forward", {**given, "layout": wrong})
+        with _guessed(self.module, error):
+            values = self._call("_forward", {**given, "layout": wrong})
         given |= dict(zip(self.kept, values, strict=True))
-        if MEAN_REST in self.kept:
-            whole = {MEAN: given[MEAN] + given[MEAN_REST]}
-            return y, *self._statistics({**given, **whole})
-        return y, *self._statistics(given)
+        return y, *self._statistics(given, whole=MEAN_REST in self.kept)
 
-    def _statistics(self, kept: Mapping[str, Any]) -> tuple[Array, ...]:
+    def _statistics(self, kept: Mapping[str, Any], *, whole: bool) -> tuple[Array, ...]:
+        if whole:
+            kept = {**kept, MEAN: kept[MEAN] + kept[MEAN_REST]}
         mean = mean_of_data(self.layer)
         statistics = [d.var for d in self.layer if d.expr.has(SumOver)]
         centre = mean.var if mean and MEAN in self.kept else None
@@ -309,6 +311,17 @@ class _Kernel:
         groups = range(len(case.due["jacobian: uR"]))
         found = [{name: own(v, k) for name, v in given.items()} for k in groups]
         return (np.stack([self._call("_jacobian", one) for one in found]),)
+
+
+@contextmanager
+def _guessed(module: ModuleType, centre: Array) -> Iterator[None]:
+    """With that centre wherever a kernel would guess one near the mean."""
+    own = {"_near_mean": module._near_mean} if hasattr(module, "_near_mean") else {}
+    vars(module).update({name: lambda *_: centre for name in own})
+    try:
+        yield
+    finally:
+        vars(module).update(own)
 
 
 def differences(got: Array | str, due: Array) -> tuple[int, list[Counterexample]]:

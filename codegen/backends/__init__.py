@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from codegen.backends.numba_backend import NumbaBackend
 from codegen.backends.numpy_backend import NumpyBackend
 from codegen.block import Placement
 from codegen.pipeline import Kernels
@@ -26,4 +27,6 @@ class Backend(Protocol):
     def render_block(self, placements: Sequence[Placement]) -> str: ...
 
 
-BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (NumpyBackend(),)}
+BACKENDS: dict[str, Backend] = {
+    backend.name: backend for backend in (NumpyBackend(), NumbaBackend())
+}

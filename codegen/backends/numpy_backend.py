@@ -39,7 +39,7 @@ from codegen.block import Placement
 from codegen.deployment import build_deployment
 from codegen.lower import u_and_r
 from codegen.names import CENTRE, CODE_NAMES, REST, code_name
-from codegen.passes import mean_of_data
+from codegen.passes import PASSES, ProgramPass, mean_of_data
 from codegen.pipeline import Kernel, Kernels
 from codegen.second_order import build_second_order
 from derive.expr import (
@@ -51,12 +51,20 @@ from derive.layer import Layer
 from derive.layers.batch_norm import BATCH_NORM
 from derive.render import PAPER, equation, formula, to_line, to_lines
 
-SUMMARY = '"""{} in NumPy: forward, backward, jvp, and two textbook forms of backward.'
+SUMMARY = '"""{} in {}: forward, backward, jvp, and two textbook forms of backward.'
 DEFAULTS = {"eps": "1e-5"}
 KEPT = '"""What forward saves for the others: x itself, not a copy, and float64 values for each {}.'
 COUNTING = (
     "{}  The result has the dtype of x and takes m*m numbers: for teaching and as a reference."
 )
+IMPORTS = """\
+import numbers
+import operator
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt"""
 
 
 class NumpyBackend:
@@ -69,14 +77,17 @@ class NumpyBackend:
         layout = layout_of(kernels.derivation.layer)
         kernels = with_one_size(kernels)
         refuse(kernels, layout)
-        return _Module(kernels, layout).text()
+        return ModuleText(kernels, layout).text()
 
     def render_block(self, placements: Sequence[Placement]) -> str:
         return block_text(placements)
 
 
-class _Module:
-    """The text of one module."""
+class ModuleText:
+    """The text of one module; a library that is called the same way may take NumPy's place."""
+
+    library, libraries, imports = "NumPy", "NumPy", IMPORTS
+    passes: Sequence[ProgramPass] = PASSES
 
     def __init__(self, kernels: Kernels, layout: ArrayLayout) -> None:
         self.kernels, self.layout = kernels, layout
@@ -93,13 +104,15 @@ class _Module:
         derivation, x = kernels.derivation, self.layer.data
         inputs = (*self.learnt, *(code_name(var) for var in self.frozen))
         fields = {
-            "summary": paragraph(SUMMARY.format(self.layer.title), 0),
+            "summary": paragraph(SUMMARY.format(self.layer.title, self.library), 0),
             "source": self.layer.source,
             "definitions": self._formulas(self.layer.definitions),
             "closed": self._formulas(self._closed_forms()),
             "staged": self._formulas(Definition(r.var, r.staged) for r in derivation.adjoints),
             "jvp_form": self._formulas([derivation.tangent.definition]),
             "u_and_r": self._formulas(u_and_r(derivation)),
+            "libraries": self.libraries,
+            "imports": self.imports,
             "support": self.layout.support(),
             **self.layout.fields(),
             "kept_about": paragraph(KEPT.format(layout.each)).lstrip(' "'),
@@ -133,8 +146,10 @@ class _Module:
             jacobian_core(kernels.jacobian, layout.jacobian_about),
         ]
         if self.layer == BATCH_NORM:
-            parts += second_order_text(build_second_order(derivation), self._formulas)
-            parts += deployment_text(build_deployment(), self._formulas)
+            second_order = build_second_order(derivation, self.passes)
+            parts += second_order_text(second_order, self._formulas, layout.core)
+            deployment = build_deployment(self.passes)
+            parts += deployment_text(deployment, self._formulas, layout.core)
         return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
 
     # --- Formulas for the docstrings --------------------------------------------------------------

@@ -8,7 +8,7 @@ broadcasts against the data.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from sympy import Expr, Symbol
 
@@ -19,6 +19,9 @@ from codegen.names import code_name
 from codegen.pipeline import Kernel
 from derive.errors import InputError
 from derive.expr import Axis, Delta, SumOver, Var, free_axes, mul, variables
+
+# Prints a scheduled kernel: of which data, into which outputs, and what it is about.
+Core = Callable[[Kernel, Var, Sequence[str], str], str]
 
 READINGS = ("no reading", "one reading", "two readings", "three readings", "four readings")
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from sympy import Expr, Symbol
 
-from codegen.backends.numpy_cores import assignments, core, name_of
+from codegen.backends.numpy_cores import Core, assignments, name_of
 from codegen.backends.python_code import code
 from codegen.backends.python_lines import call, signature, tuple_of
 from codegen.deployment import Deployment
@@ -26,7 +26,7 @@ class Formulas(Protocol):
     def __call__(self, definitions: Iterable[Definition], shown: Sequence[str] = ...) -> str: ...
 
 
-def deployment_text(deployment: Deployment, formulas: Formulas) -> list[str]:
+def deployment_text(deployment: Deployment, formulas: Formulas, core: Core) -> list[str]:
     """The functions and their cores, in the order of the module."""
     inference = deployment.inference
     layer, x = inference.layer, inference.layer.data

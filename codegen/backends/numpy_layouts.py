@@ -17,17 +17,16 @@ Everything else in a module is the same for all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from codegen.backends import numpy_rows_support
-from codegen.backends.numpy_cores import batch_namer, core
+from codegen.backends.numpy_cores import Core, batch_namer, core
 from codegen.backends.numpy_rows import row_core, row_namer
 from codegen.backends.numpy_text import BATCH_JACOBIAN, ROW_JACOBIAN
 from codegen.backends.python_code import Name
-from codegen.pipeline import Kernel
 from derive.errors import InputError
 from derive.expr import SumOver, Var, sorted_axes
 from derive.layer import Layer
@@ -76,7 +75,7 @@ class ArrayLayout:
     jacobian_about: str
     own: str
     support: Callable[[], str]
-    core: Callable[[Kernel, Var, Sequence[str], str], str]
+    core: Core
     namer: Callable[[Var], Name]
     whole: str = "{}"
 

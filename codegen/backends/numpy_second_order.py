@@ -6,14 +6,14 @@ that computes is printed from a proved program.
 
 from __future__ import annotations
 
-from codegen.backends.numpy_cores import core
+from codegen.backends.numpy_cores import Core
 from codegen.backends.numpy_deployment import Formulas
 from codegen.backends.python_lines import call
 from codegen.names import code_name
 from codegen.second_order import SecondOrderKernel
 
 
-def second_order_text(second_order: SecondOrderKernel, formulas: Formulas) -> list[str]:
+def second_order_text(second_order: SecondOrderKernel, formulas: Formulas, core: Core) -> list[str]:
     """The function and its core."""
     kernel, second = second_order.kernel, second_order.second
     wide = ("v_dgamma", "v_dbeta")

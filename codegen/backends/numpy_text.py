@@ -17,18 +17,12 @@ and, for a loss l with dl/dy given,
 
 {layout_about}
 
-This module needs NumPy only and may be copied into another project.
+This module needs {libraries} only and may be copied into another project.
 """
 
 from __future__ import annotations
 
-import numbers
-import operator
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
-
-import numpy as np
-import numpy.typing as npt
+{imports}
 
 {support}
 '''

@@ -44,18 +44,19 @@ def statement(text: str, note: str, indent: int) -> list[str]:
 
 
 def broken(text: str, indent: int) -> list[str]:
-    """An assignment, if it is too long broken before its outermost additions, and where that is
-    not enough before multiplications and inside brackets."""
+    """An assignment or a return, if it is too long broken before its outermost additions, and where
+    that is not enough before multiplications and inside brackets."""
     space = " " * indent
     if indent + len(text) <= WIDTH:
         return [space + text]
-    target, expression = text.split(" = ", 1)
+    start = "return " if text.startswith("return ") else text.partition(" = ")[0] + " = "
+    expression = text.removeprefix(start)
     parts = [expression]
     for depth, signs in product(range(expression.count("(") + 1), ("+-", "+-*/")):
         parts = _parts(expression, depth, signs)
         if indent + 4 + max(map(len, parts)) <= WIDTH:
             break
-    return [f"{space}{target} = (", *(f"{space}    {part}" for part in parts), f"{space})"]
+    return [f"{space}{start}(", *(f"{space}    {part}" for part in parts), f"{space})"]
 
 
 def _parts(expression: str, deepest: int, signs: str) -> list[str]:

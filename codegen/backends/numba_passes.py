@@ -1,0 +1,190 @@
+"""The pass that a compiled loop is worth: sums and results as polynomials of the centred data.
+
+``linear_in_data`` takes the place of hoisting.  With d = x − centre a sum is expanded into sums of
+monomials, Σ dy·x̂ = r(Σ dy·d − rest Σ dy), and a result into one factor for each monomial,
+dx = a·dy + b·d + c, where r, a, b and c are computed once for each group.  A loop then does as
+little as the formula allows for each element: a fused multiplication and addition for each term.
+Nothing is expanded about the data's own origin: x − μ stays a difference, so no digit is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from sympy import Add, Expr, Integer, Mul, Pow
+
+from codegen.ir import Assign, Program, is_sum
+from codegen.names import CENTRE, CENTRED, REST, SHIFTED, sum_label, unused
+from codegen.passes import ProgramPass, centre_data, collect_sums, name_roots
+from derive.derivation import Derivation
+from derive.expr import Axis, SumOver, Var, add, free_axes, mul, sorted_axes
+
+Terms = dict[Expr, Expr]  # a polynomial: monomials of the data and their coefficients
+ONE = Integer(1)
+SHIFT_NOTE = "less the centre"
+
+
+def linear_in_data(program: Program, derivation: Derivation) -> Program:
+    """Every sum over the reduced axes and every result, as a polynomial of what is read."""
+    layer = derivation.layer
+    full = frozenset(layer.data.axes)
+    # Test mode reduces nothing: there a group is what one value of each parameter belongs to.
+    learnt = frozenset(axis for var in layer.learnt for axis in var.axes)
+    reduced = frozenset(layer.reduced_axes) or full - learnt
+    return _Linear(program, reduced, full).program()
+
+
+NUMBA_PASSES: tuple[ProgramPass, ...] = (centre_data, name_roots, collect_sums, linear_in_data)
+
+
+class _Linear:
+    """One program on its way."""
+
+    def __init__(self, program: Program, reduced: frozenset[Axis], full: frozenset[Axis]) -> None:
+        self.before, self.reduced, self.full = program, reduced, full
+        self.taken = set(program.names())
+        self.assigns: list[Assign] = []
+        self.inline: dict[Var, Terms] = {}
+        self.sums: dict[SumOver, Var] = {}
+        self.shifts: dict[Expr, Var] = {}
+
+    def program(self) -> Program:
+        for assign in self.before.assigns:
+            if is_sum(assign):
+                self._sum(assign)
+            elif free_axes(assign.target) != self.full:
+                self.assigns.append(assign)
+            elif assign.target in self.before.results:
+                self._result(assign)
+            else:
+                self._local(assign)
+        return replace(self.before, assigns=tuple(self.assigns))
+
+    def _varies(self, expr: Expr) -> bool:
+        return bool(free_axes(expr) & self.reduced)
+
+    def _local(self, assign: Assign) -> None:
+        """A value of the data's size: one that is centred stays, any other is written out."""
+        if assign.target.label == CENTRED:
+            self.inline[assign.target] = self._centred(assign.expr)
+        elif self._is_shift(assign.expr):
+            self.shifts[assign.expr] = assign.target
+            self.assigns.append(assign)
+        else:
+            self.inline[assign.target] = self._terms(assign.expr)
+
+    def _centred(self, expr: Expr) -> Terms:
+        """x − centre − rest as (x − centre) − rest."""
+        parts = {v.label: v for v in expr.atoms(Var)}
+        (x,) = (v for v in parts.values() if self._varies(v))
+        shifted = self._shift(add(x, mul(-1, parts[CENTRE])), x, SHIFTED)
+        return {shifted: ONE, ONE: mul(-1, parts[REST])}
+
+    def _is_shift(self, expr: Expr) -> bool:
+        terms = Add.make_args(expr)
+        varying = [term for term in terms if self._varies(term)]
+        return len(terms) > 1 and len(varying) == 1 and isinstance(varying[0], Var)
+
+    def _shift(self, expr: Expr, data: Var, label: str) -> Var:
+        if expr not in self.shifts:
+            var = Var(unused(label, self.taken), *data.axes)
+            self.taken.add(var.label)
+            self.shifts[expr] = var
+            self.assigns.append(Assign(var, expr, SHIFT_NOTE))
+        return self.shifts[expr]
+
+    def _terms(self, expr: Expr) -> Terms:
+        if not self._varies(expr):
+            return {ONE: expr}
+        if expr in self.inline:
+            return self.inline[expr]
+        if self._is_shift(expr):
+            (data,) = (t for t in Add.make_args(expr) if self._varies(t))
+            return {self._shift(expr, data, f"{data.label}_shifted"): ONE}
+        if isinstance(expr, Add):
+            return _sum_of([self._terms(arg) for arg in expr.args])
+        if isinstance(expr, Mul):
+            return _product_of([self._terms(arg) for arg in expr.args])
+        if isinstance(expr, Pow) and expr.exp.is_Integer and expr.exp > 0:
+            return _product_of([self._terms(expr.base)] * int(expr.exp))
+        if isinstance(expr, Var):
+            return {expr: ONE}
+        return {self._opaque(expr): ONE}
+
+    def _opaque(self, expr: Expr) -> Var:
+        """What is no polynomial, such as |x − μ|, by a name of its own."""
+        args = (self._whole(arg) for arg in expr.args)
+        var = Var(unused("term", self.taken), *sorted_axes(free_axes(expr)))
+        self.taken.add(var.label)
+        self.assigns.append(Assign(var, expr.func(*args)))
+        return var
+
+    def _whole(self, expr: Expr) -> Expr:
+        return add(*(mul(factor, monomial) for monomial, factor in self._terms(expr).items()))
+
+    def _sum(self, assign: Assign) -> None:
+        axes, terms = assign.expr.axes, self._terms(assign.expr.body)
+        if list(terms.values()) == [ONE]:  # one monomial, with its name already
+            (monomial,) = terms
+            total = SumOver(monomial, *axes)
+            self.sums[total] = assign.target
+            self.assigns.append(replace(assign, expr=total))
+            return
+        parts = [mul(factor, self._total(monomial, axes)) for monomial, factor in terms.items()]
+        self.assigns.append(replace(assign, expr=add(*parts)))
+
+    def _total(self, monomial: Expr, axes: tuple[Axis, ...]) -> Expr:
+        if monomial == ONE:
+            return mul(*(axis.size for axis in axes))
+        total = SumOver(monomial, *axes)
+        if total not in self.sums:
+            var = Var(unused(sum_label(total), self.taken), *sorted_axes(free_axes(total)))
+            self.taken.add(var.label)
+            self.sums[total] = var
+            self.assigns.append(Assign(var, total))
+        return self.sums[total]
+
+    def _result(self, assign: Assign) -> None:
+        label = assign.target.label
+        terms = self._terms(assign.expr)
+        apart: list[Expr] = []
+        if ONE in terms and any(monomial in self.before.given for monomial in terms):
+            # What is not centred cancels against its sum, exactly if m = 1: nothing comes between.
+            offset = Add.make_args(terms[ONE])
+            apart = [term for term in offset if isinstance(term, Var)]
+            terms = {**terms, ONE: add(*(term for term in offset if term not in apart))}
+        parts = []
+        for monomial, factor in terms.items():
+            name = f"{label}_offset" if monomial == ONE else f"{label}_per_{_spelt(monomial)}"
+            parts.append(mul(self._named(factor, name), monomial))
+        self.assigns.append(replace(assign, expr=add(*parts, *apart)))
+
+    def _named(self, factor: Expr, label: str) -> Expr:
+        if factor.is_Number or isinstance(factor, Var):
+            return factor
+        var = Var(unused(label, self.taken), *sorted_axes(free_axes(factor)))
+        self.taken.add(var.label)
+        self.assigns.append(Assign(var, factor, "constant along the reduction"))
+        return var
+
+
+def _spelt(monomial: Expr) -> str:
+    return sum_label(SumOver(monomial, *sorted_axes(free_axes(monomial)))).removeprefix("sum_")
+
+
+def _sum_of(polynomials: list[Terms]) -> Terms:
+    total: dict[Expr, Expr] = {}
+    for terms in polynomials:
+        for monomial, factor in terms.items():
+            total[monomial] = add(total.get(monomial, Integer(0)), factor)
+    return {monomial: factor for monomial, factor in total.items() if factor != 0}
+
+
+def _product_of(polynomials: list[Terms]) -> Terms:
+    product: Mapping[Expr, Expr] = {ONE: ONE}
+    for terms in polynomials:
+        product = _sum_of(
+            [{mul(a, b): mul(p, q) for b, q in terms.items()} for a, p in product.items()]
+        )
+    return dict(product)

@@ -1,0 +1,1 @@
+"""Generated kernels: each module stands alone with its array library."""

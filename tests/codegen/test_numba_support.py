@@ -1,0 +1,162 @@
+"""What compiled modules carry: 16-bit floats by their bits, blocks, threads, the guessed centre."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+from threading import Lock, get_ident
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba", reason="numba is not installed: NOT TESTED")
+
+import numba
+
+from codegen.backends import numba_support
+from codegen.backends.numba_support import (
+    _blocks,
+    _far,
+    _from_bits,
+    _near_mean,
+    _parts,
+    _pieces,
+    _to_bits,
+    _together,
+)
+from codegen.backends.numpy_support import _layout
+
+ROOT = Path(__file__).parents[2]
+FORMATS = {"float16": (np.uint16, 10, 15), "bfloat16": (np.int16, 7, 127)}
+
+
+def narrow(name: str) -> np.dtype[Any]:
+    if name == "float16":
+        return np.dtype(np.float16)
+    return np.dtype(pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed").bfloat16)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_16_bit_float_is_read_and_written_back(name: str) -> None:
+    bits, mantissa, bias = FORMATS[name]
+    every = np.arange(2**16, dtype=np.uint16)
+    load, store = _from_bits(mantissa, bias), _to_bits(mantissa, bias)
+    read = np.array([load(one) for one in every.view(bits)])
+    with np.errstate(all="ignore"):  # signalling NaN
+        assert np.array_equal(read, every.view(narrow(name)).astype(float), equal_nan=True)
+    kept = ~np.isnan(read)
+    written = np.array([store(one, every) for one in read[kept]]).astype(np.uint16)
+    assert np.array_equal(written, every[kept])
+    assert np.isnan(load(bits(store(np.nan, every))))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_float64_is_rounded_once_to_the_nearest(name: str) -> None:
+    """Halfway goes to the even one, and a number just off halfway does not, as it would after
+    having been rounded to float32."""
+    _, mantissa, bias = FORMATS[name]
+    rng = np.random.default_rng(0)
+    infinite = 0x7FFF >> mantissa << mantissa
+    grid = np.arange(infinite, dtype=np.uint16).view(narrow(name)).astype(float)
+    half = (grid[1:] + grid[:-1]) / 2
+    random = rng.normal(size=3000) * 2.0 ** rng.integers(-160, 160, 3000)
+    near = rng.permutation(half)[:3000]
+    wide = np.concatenate([half, near * (1 + 2**-50), near * (1 - 2**-50), random, [np.inf, 0.0]])
+    wide = np.concatenate([wide, -wide])
+    store = _to_bits(mantissa, bias)
+    with np.errstate(all="ignore"):
+        written = np.array([store(one, wide) for one in wide]).astype(np.uint16)
+    for value, made in zip(wide, written.view(narrow(name)).astype(float), strict=True):
+        above = np.searchsorted(grid, abs(value))
+        around = [grid[k] for k in (above - 1, above) if 0 <= k < len(grid)]
+        if abs(made) == math.inf:
+            assert abs(value) >= grid[-1] + (grid[-1] - grid[-2]) / 2
+        else:
+            assert abs(abs(made) - abs(value)) == min(abs(g - abs(value)) for g in around)
+            assert math.copysign(1, made) == math.copysign(1, value)
+
+
+def test_blocks_meet_every_element_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba_support, "_BLOCK", 7)
+    for shape in [(5, 3), (2, 3, 4), (1, 20, 2), (9, 1, 1), (2, 2, 2, 30)]:
+        met = np.zeros(shape, int)
+        for block in _blocks(shape):
+            met[block] += 1
+            assert met[block].size <= 7 or met[block].size == 1
+        assert (met == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "threads"), [((4000, 100), 2), ((1, 400, 1000), 2), ((1000, 100), 1), ((1, 1), 1)]
+)
+def test_shares_of_threads(
+    shape: tuple[int, ...], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
+    three = (*shape, 1)[:3]
+    parts = _parts(three)
+    met = np.zeros(three, np.int8)
+    for part in parts:
+        met[part] += 1
+    assert (met == 1).all()
+    assert len(parts) == threads
+
+
+def test_tasks_run_in_threads_of_their_own() -> None:
+    lock, seen = Lock(), set[int]()
+
+    def task() -> None:
+        with lock:
+            seen.add(get_ident())
+
+    _together([task])
+    assert seen == {get_ident()}
+    barrier_passed = []
+    _together([lambda: barrier_passed.append(get_ident())] * 3)
+    assert len(barrier_passed) == 3
+    assert barrier_passed.count(get_ident()) == 1
+
+
+def test_what_does_not_lie_in_order_is_copied() -> None:
+    x = np.arange(24.0, dtype=np.float32).reshape(2, 3, 4)
+    odd = np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(np.float32).reshape(x.shape)
+    layout = _layout(x, 1)
+    ((seen,), _, _), *none = _pieces(layout, (x,), ())
+    assert np.shares_memory(seen, x)
+    assert not none
+    for other in (np.asfortranarray(x), x[:, :, ::-1], x.astype(">f4"), odd, x.astype(object)):
+        for arrays, _, channels in _pieces(_layout(other, 1), (other,), ()):
+            assert arrays[0].flags.c_contiguous
+            assert arrays[0].flags.aligned
+            assert arrays[0].dtype == np.float64
+            assert not np.shares_memory(arrays[0], other)
+            assert channels == slice(None)
+
+
+def test_the_guessed_centre_is_near_the_mean_and_costs_little() -> None:
+    rng = np.random.default_rng(0)
+    x = 1e6 + rng.normal(size=(5000, 3, 7, 7)).astype(np.float32)
+    centre = _near_mean(x, _layout(x, 1))
+    assert centre.shape == (1, 3, 1, 1)
+    assert abs(centre - 1e6).max() < 1
+    assert _near_mean(x[:0], _layout(x[:0], 1)).tolist() == [[[[0]], [[0]], [[0]]]]
+
+
+def test_a_centre_is_far_if_the_mean_square_is_mostly_its_distance() -> None:
+    d = np.array([1.0, 1.2, 0.8, 0.9])
+    assert _far(np.array([d.mean()]), np.array([d @ d]), d.size)
+    assert not _far(np.array([0.1]), np.array([d @ d]), d.size)
+    assert not _far(np.array([np.nan]), np.array([np.nan]), d.size)
+
+
+def test_without_numba_the_module_says_what_is_missing() -> None:
+    program = "import sys; sys.modules['numba'] = None; import generated.numba_kernels.batch_norm"
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, encoding="utf-8"
+    )
+    assert run.returncode == 1
+    said = run.stderr.strip().splitlines()[-1]
+    assert said.startswith("ImportError: this module needs numba: pip install numba")

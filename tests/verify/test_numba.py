@@ -1,0 +1,131 @@
+"""The compiled Batch Norm under the checks of any other: exact arithmetic, contract, accuracy."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from derive.layers.batch_norm import BATCH_NORM
+from verify import accuracy, contract, exact_deployment, exact_second_order, kernel_exact
+from verify.accuracy_cases import CASES
+from verify.exact import confirmed
+from verify.references import REFERENCES
+from verify.report import failures
+
+numba = pytest.importorskip("numba", reason="numba is not installed: NOT TESTED")
+
+SOURCE = Path(__file__).parents[2] / "generated/numba_kernels/batch_norm.py"
+REFERENCE = REFERENCES["batch_norm"]
+HARD = ("mean 1e6 std 1", "constant columns", "outlier 1e8", "blood panel NCHW", "scaled 1e30")
+
+
+@pytest.fixture(scope="module")
+def source() -> str:
+    return SOURCE.read_text(encoding="utf-8")
+
+
+# --- Exact ---------------------------------------------------------------------------------------
+
+
+def test_the_text_that_is_compiled_is_exact(source: str) -> None:
+    sizes = range(2, 8)
+    assert confirmed(kernel_exact.check(source, BATCH_NORM, REFERENCE, sizes=sizes))
+    assert confirmed(exact_deployment.check(source, sizes=range(2, 5)))
+    assert confirmed(exact_second_order.check(source, sizes=range(2, 5)))
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("return dy, dy * x_shifted", "return dy, dy * x"),  # in the loops along rows and runs
+        ("y = y_per_xshifted * x_shifted", "y = y_per_xshifted * x"),
+        ("+ beta  # constant along", "  # constant along"),
+        ("mean = _near_mean(x, layout)", "mean = 0 * _near_mean(x, layout); layout = None"),
+        ("sum_dy[c] += sum_dy_run", "sum_dy[c] = sum_dy_run"),
+        ("sum_dy[k] += made[0]", "sum_dy[k] += made[1]"),
+        ("dx[i, c, s] = _store(made, dx)", "dx[i, c, 0] = _store(made, dx)"),
+        ("total[channels] += one", "total[channels] = one"),
+        ("np.repeat(v, run)", "np.repeat(v, run)[::-1]"),
+    ],
+)
+def test_damage_is_noticed_in_exact_arithmetic(source: str, right: str, wrong: str) -> None:
+    right = right if right in source else right.removeprefix("y = ")
+    wrong = wrong.removeprefix("y = ")
+    assert right in source
+    damaged = source.replace(right, wrong)
+    found = kernel_exact.check(damaged, BATCH_NORM, REFERENCE, sizes=(4, 6))
+    assert not confirmed(found)
+
+
+# --- Checked -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_hard_batches(name: str) -> None:
+    from generated.numba_kernels import batch_norm
+
+    cases = tuple(case for case in CASES if (case.name, case.dtype) == (name, "float32"))
+    assert cases
+    assert not failures(accuracy.run(batch_norm, cases=cases, quick=True))
+
+
+def test_clauses_of_the_contract() -> None:
+    from generated.numba_kernels import batch_norm
+
+    names = {"one element", "empty", "not finite", "layouts", "out", "dtypes"}
+    clauses = tuple(c for c in contract.CLAUSES if c.__name__.replace("_", " ") in names)
+    assert len(clauses) >= 4
+    assert not failures(contract.run(batch_norm, clauses=clauses))
+
+
+def data(*shape: int) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", [(4000, 300), (3, 40, 70, 70), (1, 300, 3000), (200_000, 3)])
+def test_threads_give_the_same_results(shape: tuple[int, ...]) -> None:
+    from generated.numba_kernels import batch_norm
+
+    x, dy = data(*shape), data(*shape)
+    found = []
+    before = numba.get_num_threads()
+    try:
+        for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
+            numba.set_num_threads(threads)
+            y, cache = batch_norm.forward(x)
+            found.append((y, *batch_norm.backward(dy, cache)))
+    finally:
+        numba.set_num_threads(before)
+    for one, two in zip(*found, strict=True):
+        assert abs(one - two).max() <= 2**-22 * abs(one).max()
+
+
+def test_data_that_drift_from_their_first_rows() -> None:
+    """The guess of the centre is of a few elements, which may be far from the mean of all."""
+    from generated.numba_kernels import batch_norm
+
+    x = np.full((4097, 2), 1e4, np.float32)
+    x[::257] = -1e6
+    y, cache = batch_norm.forward(x)
+    wide = x.astype(float)
+    assert np.allclose(cache.mean + cache.mean_rest, wide.mean(0), rtol=1e-14)
+    assert np.allclose(cache.var, wide.var(0), rtol=1e-13)
+    assert np.allclose(y, (wide - wide.mean(0)) / wide.std(0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_little_memory_beside_the_arrays(order: str) -> None:
+    from generated.numba_kernels import batch_norm
+
+    x = np.asarray(data(1_000_000, 4), order=order)  # type: ignore[call-overload]  # a literal
+    y, dx = np.empty_like(x), np.empty_like(x)
+    batch_norm.backward(x, batch_norm.forward(x, out=y)[1], out=dx)
+    tracemalloc.start()
+    try:
+        batch_norm.backward(x, batch_norm.forward(x, out=y)[1], out=dx)
+        assert tracemalloc.get_traced_memory()[1] < 8e6
+    finally:
+        tracemalloc.stop()
