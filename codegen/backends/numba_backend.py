@@ -57,7 +57,9 @@ def _support() -> str:
     return f"{BATCH.support()}\n\n\n{own}"
 
 
-CHANNELS = replace(BATCH, core=numba_core, support=_support, about=BATCH.about + ABOUT)
+CHANNELS = replace(
+    BATCH, core=numba_core, support=_support, about=BATCH.about + ABOUT, imports=IMPORTS
+)
 
 
 class NumbaBackend:
@@ -81,5 +83,5 @@ class NumbaBackend:
 
 
 class _ModuleText(ModuleText):
-    library, libraries, imports = "numba", "NumPy and numba", IMPORTS
+    library, libraries = "numba", "NumPy and numba"
     passes: Sequence[ProgramPass] = NUMBA_PASSES

@@ -57,14 +57,6 @@ KEPT = '"""What forward saves for the others: x itself, not a copy, and float64 
 COUNTING = (
     "{}  The result has the dtype of x and takes m*m numbers: for teaching and as a reference."
 )
-IMPORTS = """\
-import numbers
-import operator
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
-
-import numpy as np
-import numpy.typing as npt"""
 
 
 class NumpyBackend:
@@ -86,7 +78,7 @@ class NumpyBackend:
 class ModuleText:
     """The text of one module; a library that is called the same way may take NumPy's place."""
 
-    library, libraries, imports = "NumPy", "NumPy", IMPORTS
+    library, libraries = "NumPy", "NumPy"
     passes: Sequence[ProgramPass] = PASSES
 
     def __init__(self, kernels: Kernels, layout: ArrayLayout) -> None:
@@ -112,7 +104,6 @@ class ModuleText:
             "jvp_form": self._formulas([derivation.tangent.definition]),
             "u_and_r": self._formulas(u_and_r(derivation)),
             "libraries": self.libraries,
-            "imports": self.imports,
             "support": self.layout.support(),
             **self.layout.fields(),
             "kept_about": paragraph(KEPT.format(layout.each)).lstrip(' "'),

@@ -25,7 +25,7 @@ from pathlib import Path
 from codegen.backends import numpy_rows_support
 from codegen.backends.numpy_cores import Core, batch_namer, core
 from codegen.backends.numpy_rows import row_core, row_namer
-from codegen.backends.numpy_text import BATCH_JACOBIAN, ROW_JACOBIAN
+from codegen.backends.numpy_text import BATCH_JACOBIAN, IMPORTS, ROW_JACOBIAN
 from codegen.backends.python_code import Name
 from derive.errors import InputError
 from derive.expr import SumOver, Var, sorted_axes
@@ -78,6 +78,7 @@ class ArrayLayout:
     core: Core
     namer: Callable[[Var], Name]
     whole: str = "{}"
+    imports: str = IMPORTS
 
     def fields(self) -> dict[str, str]:
         """What the templates of :mod:`codegen.backends.numpy_text` take from here."""
@@ -86,6 +87,7 @@ class ArrayLayout:
             "each": self.each,
             "counted": self.counted,
             "one": self.one,
+            "imports": self.imports,
             "layout_about": self.about,
             "positional": "".join(
                 f"    {o.name}: {o.type},\n" for o in self.options if not o.default

@@ -5,6 +5,15 @@ Braces are filled by :mod:`codegen.backends.numpy_backend`; nothing here compute
 
 from __future__ import annotations
 
+IMPORTS = """\
+import numbers
+import operator
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt"""
+
 MODULE = '''{summary}
 
 By definition ({source}), for each {each},
