@@ -21,13 +21,21 @@ DTYPES = ("float16", "float32", "float64")
 
 
 @click.command(cls=Command)
-@click.option("--layer", type=click.Choice(LAYERS), default="batch_norm", show_default=True)
+@click.option(
+    "--layer",
+    type=click.Choice(LAYERS),
+    default="batch_norm",
+    show_default=True,
+    metavar="NAME",
+    help=f"One of {', '.join(LAYERS)}.",
+)
 @click.option(
     "--backend",
     "backends",
     type=click.Choice(BACKENDS),
     multiple=True,
-    help="May be repeated; all that are installed, unless given.",
+    metavar="NAME",
+    help=f"One of {', '.join(BACKENDS)}; may be repeated.  All that are installed, unless given.",
 )
 @click.option(
     "--shape",
@@ -43,7 +51,8 @@ DTYPES = ("float16", "float32", "float64")
     multiple=True,
     default=["float32"],
     show_default=True,
-    help="May be repeated.",
+    metavar="NAME",
+    help=f"One of {', '.join(DTYPES)}; may be repeated.",
 )
 @click.option(
     "--threads",
@@ -69,7 +78,9 @@ def command(
     plot: Path | None,
     as_json: bool,
 ) -> None:
-    """Time forward and backward, interleaved in one process, as ratios.
+    """Time kernels beside PyTorch, interleaved, as ratios.
+
+    Forward and backward, all implementations in turn in one process.
 
     Beside ours, with out= and without: the textbook's NumPy (whole arrays, the chain rule step by
     step), PyTorch on the CPU where it is installed, and one copy of x, which is the unit.  Under
