@@ -11,7 +11,7 @@ LEAST = 70  # columns for names, guarantees, and titles on two lines
 
 @click.command(cls=Command)
 def command() -> None:
-    """List the layers and studies, what `verify` gives for them, and where their kernels are.
+    """List the layers and studies, with what verify gives for them.
 
     proved: for every size.  exact: equal to an independent oracle, at sampled sizes.  checked: in
     floating point.
