@@ -10,7 +10,7 @@ import click
 from commands.help import Command
 
 if TYPE_CHECKING:
-    from verify.audit.documents_page import Judged
+    from verify.audit.documents import Judged
 
 PAGE = Path("docs") / "source_documents.md"  # in a checkout
 
@@ -35,7 +35,8 @@ def command(out: Path | None, check: bool) -> int:
     that show it.
     """
     from commands.console import Progress
-    from verify.audit.documents_page import judged, page
+    from verify.audit.documents import judged
+    from verify.audit.documents_page import page
     from verify.audit.transcriptions import documents
 
     progress = Progress()
@@ -57,14 +58,15 @@ def command(out: Path | None, check: bool) -> int:
 
 def _show(formulas: list[Judged]) -> None:
     from commands.console import is_ascii, print_table, say
-    from verify.audit.documents_page import as_line, evidence
+    from verify.audit.evidence import as_line, evidence
 
-    rows = [(number, j.verdict, str(j.cases or "-"), s.reads) for number, s, j in formulas]
+    answers = [(one.number, *answer) for one in formulas for answer in one.answers]
+    rows = [(number, j.verdict, str(j.cases or "-"), q.reads) for number, q, j in answers]
     print_table(["formula", "verdict", "exact", "read as"], rows, right=["exact"])
-    for number, statement, judgement in formulas:
+    for number, _, judgement in answers:
         if judgement.verdict != "equal":
             print()
-            words = evidence(statement, judgement, as_line(is_ascii()))
+            words = " ".join(evidence(judgement, as_line(is_ascii())))
             say(f"{number}, {judgement.verdict}: {words}")
 
 

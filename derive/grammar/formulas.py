@@ -11,6 +11,7 @@ from sympy import Expr, Integer
 from derive.errors import InputError
 from derive.expr import Axis, Delta, Var, adjoint, free_axes, mul, rename, sorted_axes, tangent
 from derive.grammar.elaborate import Elaborator
+from derive.grammar.equation import Equation
 from derive.grammar.parser import Parser
 from derive.grammar.source import Place, Source, suggestion
 from derive.grammar.tokens import Token, tokens
@@ -22,12 +23,13 @@ from derive.trace import JacobianEntry
 class Formula:
     """``lhs = rhs``.
 
-    The left side is a quantity, an adjoint (dl/dx[i]) or an entry of a Jacobian (dx_hat[i]/dx[j]).
+    The left side is a quantity, an adjoint (dl/dx[i]), an entry of a Jacobian (dx_hat[i]/dx[j]) or,
+    from :func:`formula_of`, any expression.
     On the right side ∂v/∂wrt is the tangent of v, as in :func:`derive.differentiate.jvp` with a δ
     for the tangent of ``wrt``; None if the formula has no such derivative.
     """
 
-    lhs: Var | JacobianEntry
+    lhs: Expr | JacobianEntry
     rhs: Expr
     wrt: Var | None = None
 
@@ -60,13 +62,30 @@ def parse_formula(
     parser.end()
     lhs = scope.left(left)
     rhs = Elaborator(scope)(body)
-    own = free_axes(lhs) if isinstance(lhs, Var) else free_axes(lhs.of) | free_axes(lhs.wrt)
+    _check_indices(scope, lhs, rhs, equals.place)
+    return Formula(lhs, rhs, scope.wrt)
+
+
+def formula_of(equation: Equation, names: Mapping[str, Expr], axes: Mapping[str, Axis]) -> Formula:
+    """The formula that an equation states; its left side may be any expression.
+
+    ``names`` and ``axes`` are as in :func:`parse_formula`, the loss being l.  Raises SourceError.
+    """
+    scope = _Scope(equation.source, names, axes, "l")
+    lhs = scope.left(equation.left, strict=False)
+    rhs = Elaborator(scope)(equation.right)
+    _check_indices(scope, lhs, rhs, equation.equals)
+    return Formula(lhs, rhs, scope.wrt)
+
+
+def _check_indices(scope: _Scope, lhs: Expr | JacobianEntry, rhs: Expr, place: Place) -> None:
+    entry = isinstance(lhs, JacobianEntry)
+    own = free_axes(lhs.of) | free_axes(lhs.wrt) if entry else free_axes(lhs)
     if extra := free_axes(rhs) - own:
         raise scope.source.error(
-            equals.place,
+            place,
             f"the right-hand side varies over {scope.listed(extra)}, the left-hand side does not",
         )
-    return Formula(lhs, rhs, scope.wrt)
 
 
 class _FormulaParser(Parser):
@@ -128,8 +147,8 @@ class _Scope:
             self._fail(written.place, f"unknown index {written.text}{near}")
         return self._letters[written.text]
 
-    def left(self, node: Node) -> Var | JacobianEntry:
-        """What the formula is about."""
+    def left(self, node: Node, *, strict: bool = True) -> Expr | JacobianEntry:
+        """What the formula is about; if ``strict``, one quantity or one derivative."""
         if isinstance(node, Derivative) and node.of is not None:
             return JacobianEntry(self._var(node.of), self._var(node.wrt))
         value = None
@@ -138,6 +157,8 @@ class _Scope:
         elif isinstance(node, Quantity):
             value = self.quantity(node)
         if not isinstance(value, Var):
+            if not strict:
+                return Elaborator(self)(node)
             self._fail(node.place, "the left-hand side is one quantity or one derivative")
         return value
 
@@ -191,7 +212,9 @@ class _Scope:
         at: dict[Axis, Axis] = {}
         for axis, token in zip(given, written.indices or (), strict=True):
             places = [place for place in own if place.base == axis.base and place not in at]
-            if len(places) != 1:
+            alike = sum(place.base == axis.base for place in own)
+            some = alike > 1 and alike != sum(each.base == axis.base for each in given)
+            if not places or some:
                 has = ", ".join(place.base for place in own) or "no axis"
                 self._fail(
                     token.place,

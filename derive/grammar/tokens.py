@@ -18,7 +18,7 @@ LONGEST_NAME = 40
 LONGEST_NUMBER = 1000  # digits
 LARGEST_EXPONENT = 99  # of a decimal such as 1e-5
 
-Kind = Literal["name", "number", "sign", "text", "end"]
+Kind = Literal["name", "number", "sign", "command", "text", "end"]
 
 _TOKEN = re.compile(
     r"(?P<name>[A-Za-z][A-Za-z0-9_]*)"
@@ -49,7 +49,7 @@ _PRINTED = {
     "ϵ": "eps",
     "ε": "eps",
 }
-_CYRILLIC = dict(zip("асеорхуіјѕԁһАВЕКМНОРСТХІЈЅ", "aceopxyijsdhABEKMHOPCTXIJS", strict=True))
+CYRILLIC = dict(zip("асеорхуіјѕԁһАВЕКМНОРСТХІЈЅ", "aceopxyijsdhABEKMHOPCTXIJS", strict=True))
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _check_number(source: Source, token: Token, text: str) -> None:
 def _unsupported(character: str) -> str:
     """What to say of a character, and what to write in its place, where that can be told."""
     said = f"the character {described(character)} is not part of the format"
-    instead = _PRINTED.get(character) or _CYRILLIC.get(character)
+    instead = _PRINTED.get(character) or CYRILLIC.get(character)
     if instead is None:
         plain = unicodedata.normalize("NFKC", character)
         name = unicodedata.name(character, "")

@@ -9,7 +9,7 @@ import pytest
 from tests.cli.calling import call, is_one_line_of_error
 from verify.audit import transcriptions
 
-WRONG = "002.3, wrong: It is so even if sigma^2 is the name of what others"
+WRONG = "002.3, not equal: It is so even if sigma^2 is the name of what others"
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +27,8 @@ def test_the_table_and_its_evidence() -> None:
     rows = [line.split() for line in shown.lines if line.startswith("002.")]
     assert [row[:2] for row in rows[:3]] == [
         ["002.1", "equal"],
-        ["002.2", "convention"],
-        ["002.3", "wrong"],
+        ["002.2", "equal"],
+        ["002.3", "not"],
     ]
     assert any(line.startswith(WRONG) for line in shown.lines)
     assert all(len(line) <= 80 for line in shown.lines)
@@ -50,12 +50,12 @@ def test_the_page_is_written_and_checked(tmp_path: Path) -> None:
 def test_a_drift_is_shown_and_nothing_is_written(tmp_path: Path) -> None:
     path = tmp_path / "page.md"
     call("audit", "documents", "--out", str(path))
-    changed = path.read_text(encoding="utf-8").replace("**wrong**. ", "**equal**. ")
+    changed = path.read_text(encoding="utf-8").replace("**not equal**. ", "**equal**. ")
     path.write_text(changed, encoding="utf-8")
     shown = call("audit", "documents", "--check", "--out", str(path))
     assert shown.status == 1
     assert shown.lines[0] == f"{path}: differs from what would be written"
-    assert any(line.startswith("+**wrong**. ") for line in shown.lines)
+    assert any(line.startswith("+**not equal**. ") for line in shown.lines)
     assert path.read_text(encoding="utf-8") == changed
 
 

@@ -1,14 +1,16 @@
-"""Is a published formula right?  One verdict for each, with its evidence.
+"""Is a formula right?  A verdict, with its evidence.
 
 * **equal**: both sides have the same normal form, for every m, by the definitions alone.
 * **equal through an identity**: only if the identities that follow from a definition of a statistic
   are used; the fewest that do are named, with what the formula leaves out.
-* **convention**: equal once a symbol is read as :data:`CONVENTIONS` says.
-* **wrong**: under no convention; the difference in closed form, and the smallest numbers for which
-  an independent evaluation gives two values.
+* **equal under a condition**: once a symbol is read in another way, or a constant has a value, as
+  :mod:`verify.audit.conditions` says.
+* **not equal**: under no condition, or for one element, m = 1, alone; the difference in closed
+  form, the smallest numbers for which an independent evaluation gives two values, and what the
+  derivation gives instead.
 * **cannot be proved**: none of these.
 
-The verdict is *proved*; whatever is found equal is also held to the *exact* oracle
+Equality is *proved*; whatever is found equal is also held to the *exact* oracle
 (:mod:`verify.audit.formula_exact`), and a disagreement is an error of this program.
 """
 
@@ -16,65 +18,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Literal, cast
+from typing import Literal
 
 from sympy import Expr
 
 from derive.chart import Chart, Identity, NotNormalError
 from derive.closed_form import factored
-from derive.expr import (
-    Axis,
-    Definition,
-    Delta,
-    Var,
-    add,
-    mul,
-    rename,
-    substitute,
-    tangent,
-    variables,
-)
-from derive.grammar import parse_formula
-from derive.layers.batch_norm import eps, n, var
+from derive.expr import Definition
 from derive.normal_form import NormalForm
-from derive.polynomial import Poly
-from derive.studies.running_statistics import momentum
 from derive.trace import CertificationError, JacobianEntry
 from verify.audit import formula_exact
-from verify.audit.formula_exact import Example
-from verify.audit.subjects import ITEMS, Subject, subject, taken_at, unfolded
-from verify.audit.transcriptions import Document, Statement
-
-Verdict = Literal["equal", "equal through an identity", "convention", "wrong", "cannot be proved"]
-
-
-@dataclass(frozen=True)
-class Convention:
-    """Another reading of one symbol: where the document writes it, our ``meaning`` is meant."""
-
-    name: str
-    says: str
-    meaning: Definition
-
-
-CONVENTIONS = (
-    Convention(
-        "n = k",
-        "n, which divides, is the number of elements, k",
-        Definition(ITEMS, n.size),
-    ),
-    Convention(
-        "sigma^2 contains epsilon",
-        "sigma^2 is the name of what others write as sigma^2 + epsilon",
-        Definition(var, add(var, eps)),
-    ),
-    Convention(
-        "momentum of the old value",
-        "the momentum weighs the old value, not the new one",
-        Definition(momentum, add(1, mul(-1, momentum))),
-    ),
+from verify.audit.conditions import (
+    INDICES,
+    SINGLE,
+    VALUES,
+    Condition,
+    conventions,
 )
+from verify.audit.formula_exact import Example
+from verify.audit.nearest import nearest
+from verify.audit.questions import Question
+from verify.audit.reading import Reading, read
+from verify.audit.subjects import Subject, restricted
+
+Verdict = Literal[
+    "equal",
+    "equal through an identity",
+    "equal under a condition",
+    "not equal",
+    "cannot be proved",
+]
+CONDITIONAL: Verdict = "equal under a condition"
+HOLDS: tuple[Verdict, ...] = ("equal", "equal through an identity")
 
 
 @dataclass(frozen=True)
@@ -82,154 +57,70 @@ class Judgement:
     """A verdict and its evidence.
 
     ``difference`` is the right side less the true one: what an identity makes 0, or what is wrong.
-    ``cases`` counts exact comparisons; ``corrected`` judges what was meant by a wrong formula.
+    ``cases`` counts exact comparisons; ``right`` is the nearest formula that holds.
     """
 
     verdict: Verdict
     subject: Subject
     identities: tuple[Identity, ...] = ()
-    convention: Convention | None = None
+    condition: Condition | None = None
     difference: Expr | None = None
     example: Example | None = None
     cases: int = 0
-    corrected: Judgement | None = None
+    right: tuple[Expr | JacobianEntry, Expr] | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is equal for every m, without a condition."""
+        return self.verdict in HOLDS
 
 
 def judge(
-    statement: Statement,
-    names: Mapping[str, Mapping[str, str]] | None = None,
-    about: Subject | None = None,
+    question: Question,
+    about: Subject,
+    own: Mapping[str, Definition] | None = None,
+    declared: str = "",
 ) -> Judgement:
-    """The verdict on one formula.
+    """The verdict on one formula about a layer.
 
-    ``names`` are the document's own, by layer; ``about`` stands in for the subject that the
-    statement names.  Raises SourceError if the formula cannot be read, and CertificationError if
-    the oracle contradicts a proof.
+    ``own`` are further quantities that the formula may mention, and ``declared`` is the name of a
+    convention that the text has stated before.  Raises CertificationError if the oracle contradicts
+    a proof.
     """
-    about = about or subject(statement.layer)
-    reading = read(statement, (names or {}).get(statement.layer, {}), about)
-    for convention in (None, *filter(reading.mentions, CONVENTIONS)):
+    reading = read(question, about, own or {})
+    if (found := _proved(reading)) is not None:
+        return found
+    for convention in filter(reading.mentions, conventions(about)):
         if (found := _proved(reading.under(convention))) is not None:
-            return found
-    return _disproved(statement, reading, names)
+            return replace(found, verdict=CONDITIONAL, condition=convention)
+    wrong = _disproved(reading, declared)
+    for condition, there in _restrictions(reading):
+        found = _proved(there)
+        if found is not None and found.cases:
+            return replace(wrong, verdict=CONDITIONAL, condition=condition, cases=found.cases)
+    if wrong.verdict == "not equal" and wrong.condition is None and _holds_for_one(reading):
+        return replace(wrong, condition=SINGLE)
+    return wrong
 
 
-def judge_all(document: Document) -> Iterator[tuple[Statement, Judgement]]:
-    """Every formula of a document with its verdict."""
-    for statement in document.formula:
-        yield statement, judge(statement, document.names)
+# --- Conditions -----------------------------------------------------------------------------------
 
 
-# --- Reading --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A formula in the engine's terms; derivatives are taken at an index of their own.
-
-    ``lhs`` is a quantity, an adjoint, or the tangent that an entry of a Jacobian, ``entry``, is.
-    """
-
-    statement: Statement
-    subject: Subject
-    lhs: Var
-    entry: JacobianEntry | None
-    rhs: Expr
-    wrt: Var | None
-    own: Mapping[str, Definition]
-    convention: Convention | None = None
-
-    def mentions(self, convention: Convention) -> bool:
-        """Whether the convention is about a symbol of this formula, and can be put in its terms."""
-        label, needed = convention.meaning.var.label, variables(convention.meaning.expr)
-        if any(var.label not in self.subject.names for var in needed):
-            return False
-        sides = [self.rhs, *(d.expr for d in self.own.values())]
-        return self.lhs.label == label or any(
-            var.label == label for side in sides for var in side.atoms(Var)
-        )
-
-    def under(self, convention: Convention | None) -> Reading:
-        return replace(self, convention=convention)
-
-    def read(self, expr: Expr) -> Expr:
-        """An expression of the document, in our meaning of its symbols."""
-        if self.convention is None:
-            return expr
-        meaning = self.convention.meaning
-        return substitute(expr, {meaning.var.label: meaning})
-
-    @cached_property
-    def staged(self) -> dict[str, Definition]:
-        """Names for formulas: the document's, and the derived parts."""
-        own = {label: replace(d, expr=self.read(d.expr)) for label, d in self.own.items()}
-        return {**self.subject.known, **self.subject.parts, **own}
-
-    @cached_property
-    def tangents(self) -> dict[str, Definition]:
-        return self.subject.tangents(self.wrt, self.statement.held)
-
-    @cached_property
-    def adjoints(self) -> dict[str, Definition]:
-        return self.subject.adjoints(self.statement.held)
-
-    @cached_property
-    def truth(self) -> Expr:
-        """What the left side is, by the definitions."""
-        if self.lhs.role == "tangent":
-            return self.tangents[self.lhs.label].at(*self.lhs.axes)
-        if self.lhs.role == "adjoint":
-            known = self.adjoints.get(self.lhs.label)
-            return self.lhs if known is None else known.at(*self.lhs.axes)
-        known = self.own.get(self.lhs.label) or self.subject.defined(self.lhs.label)
-        if known is None:
-            return self.lhs
-        return substitute(self.read(self.lhs), {self.lhs.label: known})
-
-    @cached_property
-    def claimed(self) -> Expr:
-        return self.read(self.rhs)
-
-    @cached_property
-    def difference(self) -> Expr:
-        return self.subject.averaged(add(self.claimed, mul(-1, self.truth)))
-
-    @property
-    def plain(self) -> Expr:
-        """The right side in terms of values and adjoints alone, for the oracle."""
-        return unfolded(self.claimed, {**self.tangents, **self.staged})
-
-    def remainder(self, normal_form: NormalForm) -> Poly:
-        """The normal form of the difference, where two indices are different if they must be."""
-        poly = normal_form.poly(self.difference)
-        if not self.statement.apart:
-            return poly
-        return {
-            powers: coefficient
-            for powers, coefficient in poly.items()
-            if not any(isinstance(generator, Delta) for generator, _ in powers)
-        }
-
-
-def read(statement: Statement, own: Mapping[str, str], about: Subject) -> Reading:
-    """The formula of a statement.  Raises SourceError with the place of the first mistake."""
-    named = about.named(own)
-    names = {**about.names, **{label: d.var for label, d in named.items()}}
-    formula = parse_formula(statement.reads, names, about.letters, source=statement.place)
-    entry = cast(JacobianEntry, formula.lhs) if isinstance(formula.lhs, JacobianEntry) else None
-    lhs = cast(Var, formula.lhs) if entry is None else tangent(entry.of)
-    wrt = formula.wrt if entry is None else entry.wrt
-    if wrt is None:
-        return Reading(statement, about, lhs, entry, formula.rhs, wrt, named)
-    there = taken_at(wrt, about.shown)
-    lhs, wrt = _moved(lhs, there), _moved(wrt, there)
-    if entry is not None:
-        entry = JacobianEntry(_moved(entry.of, there), wrt)
-    return Reading(statement, about, lhs, entry, rename(formula.rhs, there), wrt, named)
-
-
-def _moved(var: Var, there: Mapping[Axis, Axis]) -> Var:
-    return var.at(*(there.get(axis, axis) for axis in var.axes))
+def _restrictions(reading: Reading) -> Iterator[tuple[Condition, Reading]]:
+    """Fewer cases than the formula is about, in which it may be right."""
+    if reading.subject.study:
+        return
+    for condition in INDICES:
+        there = reading.where(condition)
+        if there is not None:
+            yield condition, there
+    for condition in VALUES:
+        if reading.can_have(condition):
+            try:
+                about = restricted(reading.subject, condition.values)
+            except NotNormalError:
+                continue
+            yield condition, reading.with_values(condition, about)
 
 
 # --- Verdicts -------------------------------------------------------------------------------------
@@ -237,18 +128,32 @@ def _moved(var: Var, there: Mapping[Axis, Axis]) -> Var:
 
 def _proved(reading: Reading) -> Judgement | None:
     """Equality by normal form, with as few identities as will do."""
-    chart = reading.subject.chart
-    each = [(identity,) for identity in chart.identities]
-    for identities in dict.fromkeys(((), *each, chart.identities)):
-        for known in ({**reading.tangents, **reading.staged}, _all(reading)):
-            normal_form = NormalForm(replace(chart, identities=identities), known)
-            try:
-                equal = not reading.remainder(normal_form)
-            except NotNormalError:
-                continue
-            if equal:
-                return _judged(reading, identities, known)
+    every = reading.subject.chart.identities
+    if (known := _equal(reading, every)) is None:
+        return None
+    for identities in dict.fromkeys(((), *((identity,) for identity in every))):
+        if (fewer := _equal(reading, identities)) is not None:
+            return _judged(reading, identities, fewer)
+    return _judged(reading, every, known)
+
+
+def _equal(reading: Reading, identities: tuple[Identity, ...]) -> Mapping[str, Definition] | None:
+    """The definitions by which both sides have one normal form; None if there are none."""
+    chart = replace(reading.subject.chart, identities=identities)
+    for known in ({**reading.tangents, **reading.staged}, _all(reading)):
+        try:
+            if not reading.remainder(NormalForm(chart, known)):
+                return known
+        except NotNormalError:
+            continue
     return None
+
+
+def _holds_for_one(reading: Reading) -> bool:
+    """Equality where there is one element, and every sum is its only term."""
+    if reading.subject.study or not reading.is_single():
+        return False
+    return bool(_judged(replace(reading, sizes=(1,)), (), {}).cases)
 
 
 def _all(reading: Reading) -> dict[str, Definition]:
@@ -261,47 +166,36 @@ def _judged(
     outcome = formula_exact.confirm(reading)
     if outcome.example is not None:
         raise CertificationError(
-            f"{reading.statement.reads!r} was proved, but the oracle finds {outcome.example}"
+            f"{reading.question.reads!r} was proved, but the oracle finds {outcome.example}"
         )
-    verdict: Verdict = "equal"
-    difference = None
-    if reading.convention is not None:
-        verdict = "convention"
-    elif identities:
-        verdict = "equal through an identity"
-        difference = _closed(reading, replace(reading.subject.chart, identities=()), known)
+    if not identities:
+        return Judgement("equal", reading.subject, cases=outcome.cases)
+    difference = _closed(reading, replace(reading.subject.chart, identities=()), known)
     return Judgement(
-        verdict,
+        "equal through an identity",
         reading.subject,
         identities,
-        reading.convention,
-        difference,
+        difference=difference,
         cases=outcome.cases,
     )
 
 
-def _disproved(
-    statement: Statement, reading: Reading, names: Mapping[str, Mapping[str, str]] | None
-) -> Judgement:
-    """Wrong, if an example says so under every convention; else nothing can be said."""
-    mentioned = [*filter(reading.mentions, CONVENTIONS)]
+def _disproved(reading: Reading, declared: str) -> Judgement:
+    """Not equal, if an example says so under every convention; else nothing can be said."""
+    mentioned = [*filter(reading.mentions, conventions(reading.subject))]
     outcomes = [formula_exact.confirm(reading.under(c)) for c in (None, *mentioned)]
-    declared = [convention for convention in mentioned if convention.name == statement.under]
-    reading = reading.under(declared[0] if declared else None)
+    stated = [convention for convention in mentioned if convention.name == declared]
+    reading = reading.under(stated[0] if stated else None)
     example = formula_exact.smallest(reading)
     if example is None or any(o.cases and o.example is None for o in outcomes):
         return Judgement("cannot be proved", reading.subject)
-    corrected = None
-    if statement.corrected:
-        meant = replace(statement, reads=statement.corrected, corrected="")
-        corrected = judge(meant, names, reading.subject)
     return Judgement(
-        "wrong",
+        "not equal",
         reading.subject,
-        convention=reading.convention,
+        condition=reading.convention,
         difference=_closed(reading, reading.subject.chart, _all(reading)),
         example=example,
-        corrected=corrected,
+        right=None if reading.subject.study else nearest(reading),
     )
 
 

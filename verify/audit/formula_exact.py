@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import combinations, count, islice, product
+from random import Random
 from typing import TYPE_CHECKING
 
 from sympy import Expr
@@ -27,19 +28,28 @@ from derive.expr import (
     variables,
 )
 from derive.layer import Layer
+from derive.layers import LAYERS
 from derive.studies.running_statistics import STUDY as RUNNING
 from derive.trace import Fact, Reason
 from verify import exact, exact_samples
-from verify.audit.subjects import LETTERS, STUDY, Compound, unfolded
+from verify.audit.subjects import LETTERS, Compound, unfolded
+from verify.definition import reference_of
 from verify.duals import Dual
-from verify.exact import Claim, Counterexample, Outcome, Point
-from verify.fields import RATIONALS, Arithmetic, NotASquare, Scalar, Values
+from verify.exact import Claim, Outcome, Point
+from verify.fields import (
+    FIELDS,
+    RATIONALS,
+    Arithmetic,
+    NotASquare,
+    OutsideTheField,
+    Scalar,
+    Values,
+)
 from verify.references import REFERENCES, Node, Reference
 
 if TYPE_CHECKING:
-    from verify.audit.formula import Reading
+    from verify.audit.reading import Reading
 
-SIZES = range(2, 5)
 SMALL = range(2, 4)  # sizes that are searched for the smallest example
 LARGEST = 2  # number in an example
 TRIED = 3000  # points of each size
@@ -67,42 +77,50 @@ class Confirmation:
 
 def confirm(reading: Reading) -> Confirmation:
     """The formula at random exact points; no cases where no oracle is written."""
-    outcomes = list(_outcomes(reading))
-    failed = [outcome.counterexample for outcome in outcomes if outcome.counterexample]
-    example = _example(failed[0]) if failed else None
-    return Confirmation(sum(outcome.cases for outcome in outcomes), example)
+    if reading.subject.study:
+        return _of_statistics(reading)
+    claim = _claim(reading)
+    if claim is None or not _known(claim, reading.subject.layer):
+        return Confirmation()
+    cases = 0
+    for point in _drawn(reading):
+        for index in _indices(claim, point.sizes):
+            expected, got = point.expected(claim, index), point.claimed(claim, index)
+            if isinstance(got, str):  # a root, say, that this field does not have
+                continue
+            if expected != got:
+                example = _example(point, claim, index, _needed(reading, claim))
+                return Confirmation(cases, example)
+            cases += 1
+    return Confirmation(cases)
 
 
 def smallest(reading: Reading) -> Example | None:
     """The smallest numbers that refute the formula; None if the oracle does not refute it."""
     found = confirm(reading).example
-    claim = None if reading.statement.layer == STUDY else _claim(reading)
+    claim = None if reading.subject.study else _claim(reading)
     if found is None or claim is None:
         return found
-    reference = _reference(reading)
-    assert reference is not None
     for m in SMALL:
-        points = _points(reading.subject.layer, reference, claim, m)
+        points = _points(reading.subject.layer, _reference(reading), claim, m)
         for point in islice(points, TRIED):
             for index in _indices(claim, point.sizes):
                 expected, got = point.expected(claim, index), point.claimed(claim, index)
-                if expected != got:
-                    return _small(point, claim, index, str(expected), str(got))
+                if not isinstance(got, str) and expected != got:
+                    return _example(point, claim, index, _needed(reading, claim))
     return found
 
 
-def _example(found: Counterexample) -> Example:
-    return Example((), found.sizes, found.index, found.expected, found.got)
-
-
-def _outcomes(reading: Reading) -> Iterator[Outcome]:
-    if reading.statement.layer == STUDY:
-        yield from _statistics(reading)
-        return
-    claim, reference = _claim(reading), _reference(reading)
-    if claim is None or reference is None or not _known(claim, reading.subject.layer):
-        return
-    yield from exact.check(reading.subject.layer, [claim], reference, sizes=SIZES)
+def _drawn(reading: Reading) -> Iterator[Point]:
+    """Random points over each field, as far as there are any."""
+    layer, reference = reading.subject.layer, _reference(reading)
+    for number_field in FIELDS:
+        rng = Random(f"{layer.name} {number_field.name}")
+        for m in reading.sizes:
+            try:
+                yield exact.draw(layer, reference, number_field, m, rng)
+            except OutsideTheField:
+                break
 
 
 def _known(claim: Claim, layer: Layer) -> bool:
@@ -116,7 +134,7 @@ def _known(claim: Claim, layer: Layer) -> bool:
 
 def _claim(reading: Reading) -> Claim | None:
     """What the formula claims about the layer; None where it does not speak of its values."""
-    lhs, name = reading.lhs, reading.statement.reads
+    lhs, name = reading.lhs, reading.question.reads
     rhs = _masked(reading)
     if (entry := reading.entry) is not None:
         if entry.of.label == entry.wrt.label:  # that says nothing about the layer
@@ -136,7 +154,7 @@ def _claim(reading: Reading) -> Claim | None:
 
 def _masked(reading: Reading) -> Expr:
     """The right side; where two indices must differ, the truth where they do not."""
-    if not reading.statement.apart:
+    if not reading.question.apart:
         return reading.plain
     entry = reading.entry
     axes = reading.lhs.axes if entry is None else (*entry.of.axes, *entry.wrt.axes)
@@ -157,11 +175,16 @@ def _part(reading: Reading, lhs: Var, rhs: Expr) -> Claim:
     return Claim(lhs.label, var, unfolded(expr.xreplace({lhs: rhs}), parts), wrt)
 
 
-def _reference(reading: Reading) -> Reference | None:
-    """The layer's own definition, with the quantities held constant that the formula holds."""
-    reference = REFERENCES.get(reading.subject.layer.name)
-    held = reading.statement.held
-    if reference is None or not held:
+def _reference(reading: Reading) -> Reference:
+    """The layer's own definition, with the quantities held constant that the formula holds.
+
+    A layer that ships has a definition written apart; another is run by the one it has.
+    """
+    layer = reading.subject.layer
+    ships = LAYERS.get(layer.name) == layer
+    reference = REFERENCES[layer.name] if ships else reference_of(layer)
+    held = reading.question.held
+    if not held:
         return reference
     forward = reference.forward
 
@@ -254,11 +277,23 @@ def _indices(claim: Claim, sizes: Mapping[str, int]) -> Iterator[dict[Axis, int]
         yield dict(zip(claim.axes, at, strict=True))
 
 
-def _small(
-    point: Point, claim: Claim, index: Mapping[Axis, int], expected: str, got: str
-) -> Example:
+def _needed(reading: Reading, claim: Claim) -> set[str]:
+    """The inputs, parameters and cotangents that either side depends on."""
+    layer = {d.var.label: d for d in reading.subject.layer}
+    known = {**reading.adjoints, **reading.tangents, **reading.staged, **layer}
+    sides = (reading.truth, reading.claimed)
+    used = {v.label for side in sides for v in variables(unfolded(side, known))}
+    return used | {v.label for v in variables(claim.expr)}
+
+
+def _example(point: Point, claim: Claim, index: Mapping[Axis, int], needed: set[str]) -> Example:
+    expected, got = str(point.expected(claim, index)), str(point.claimed(claim, index))
     values = {**point.given, **point.directions}
-    given = [(label, tuple(str(v) for v in at.values())) for label, at in values.items() if at]
+    given = [
+        (label, tuple(str(v) for v in at.values()))
+        for label, at in values.items()
+        if at and label in needed
+    ]
     places = [at + 1 for axis, at in index.items() if point.sizes[axis.size.name] > 1]
     where = list(zip(LETTERS, places, strict=False))
     sizes = [(name, size) for name, size in point.sizes.items() if size > 1]
@@ -266,6 +301,16 @@ def _small(
 
 
 # --- Expectations ---------------------------------------------------------------------------------
+
+
+def _of_statistics(reading: Reading) -> Confirmation:
+    outcomes = list(_statistics(reading))
+    failed = [outcome.counterexample for outcome in outcomes if outcome.counterexample]
+    cases = sum(outcome.cases for outcome in outcomes)
+    if not failed:
+        return Confirmation(cases)
+    first = failed[0]
+    return Confirmation(cases, Example((), first.sizes, first.index, first.expected, first.got))
 
 
 def _statistics(reading: Reading) -> Iterator[Outcome]:
@@ -278,6 +323,6 @@ def _statistics(reading: Reading) -> Iterator[Outcome]:
     else:
         name = of_batch.title
         of_batch = replace(of_batch, entries=(Fact(lhs, reading.claimed, Reason("published")),))
-    for outcome in exact_samples.check((of_batch, running, population), SIZES[:2], 0):
+    for outcome in exact_samples.check((of_batch, running, population), range(2, 4), 0):
         if outcome.claim == name and outcome.cases:
             yield outcome

@@ -7,12 +7,13 @@ them (an adjoint, an entry of a Jacobian) or what the engine derived (u, R, the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from sympy import Expr
 
 from derive.chart import Chart
+from derive.coordinates import chart_of
 from derive.derivation import Derivation, derive
 from derive.differentiate import jvp, vjp
 from derive.errors import InputError
@@ -23,6 +24,7 @@ from derive.layer import Layer
 from derive.layers import LAYERS
 from derive.layers.batch_norm_inference import BATCH_NORM_INFERENCE, mean, variance
 from derive.studies import STUDIES, running_statistics
+from derive.trace import Result
 
 ITEMS = Var("items", positive=True)  # the n of document 003
 LETTERS = "ijt"  # of the axis that is reduced
@@ -49,6 +51,8 @@ class Subject:
     ``parts`` are derived quantities that are no values of the layer (u, R, folded factors), and
     ``compounds`` tells for each of them where it occurs.  ``known`` holds definitions that proofs
     unfold; ``averaged`` works out the expectations in an expression, where there are any.
+    ``results`` are the derived gradients and entries of the Jacobian, ``study`` says that this is
+    the study of running statistics.
     """
 
     layer: Layer
@@ -60,6 +64,8 @@ class Subject:
     compounds: Mapping[str, Compound]
     known: Mapping[str, Definition] = field(default_factory=dict)
     averaged: Callable[[Expr], Expr] = lambda expr: expr
+    results: tuple[Result, ...] = ()
+    study: bool = False
 
     def named(self, table: Mapping[str, str]) -> dict[str, Definition]:
         """A document's own names, ``label[letters]`` to formula, each in terms of those before."""
@@ -116,19 +122,57 @@ def subject(name: str) -> Subject:
         return _statistics()
     if name not in LAYERS:
         raise InputError(f"there is no layer {name!r} ({', '.join((*LAYERS, STUDY))})")
-    derivation = derive(LAYERS[name])
-    layer = derivation.layer
+    return subject_of(LAYERS[name])
+
+
+def subject_of(layer: Layer) -> Subject:
+    """A layer as a subject.  Raises NotNormalError where the engine proves nothing about it."""
+    derivation = derive(layer)
+    parts, compounds = _parts(derivation)
+    plain = _plain(layer, derivation.chart)
+    return replace(
+        plain,
+        names={**plain.names, **{label: part.var for label, part in parts.items()}},
+        parts=parts,
+        compounds=compounds,
+        results=(*derivation.adjoints, *derivation.entries()),
+    )
+
+
+def restricted(about: Subject, values: Mapping[str, int]) -> Subject:
+    """The same layer where inputs or parameters have these values, such as ε = 0.
+
+    Raises NotNormalError where the engine proves nothing about it.
+    """
+    return _restricted(about.layer, tuple(values.items()))
+
+
+@cache
+def _restricted(layer: Layer, pairs: tuple[tuple[str, int], ...]) -> Subject:
+    values = dict(pairs)
+    about = {var.label: var for var in (*layer.learnt, *layer.parameters)}
+    given = {label: Definition(about[label], mul(value)) for label, value in values.items()}
+    fixed = replace(
+        layer,
+        name=", ".join((layer.name, *(f"{label} = {value}" for label, value in values.items()))),
+        learnt=tuple(var for var in layer.learnt if var.label not in values),
+        parameters=tuple(var for var in layer.parameters if var.label not in values),
+        definitions=tuple(replace(d, expr=substitute(d.expr, given)) for d in layer),
+    )
+    return _plain(fixed, chart_of(fixed))
+
+
+def _plain(layer: Layer, chart: Chart) -> Subject:
+    """A layer without what is derived about it."""
     counted = [axis for axis in layer.data.axes if any(d.expr.has(axis.size) for d in layer)]
-    rows = (*counted, *layer.data.axes)[0]
+    rows = (*counted, *layer.reduced_axes, *layer.data.axes)[0]
     letters = {letter: rows.prime(k) if k else rows for k, letter in enumerate(LETTERS)}
     letters |= {axis.name: axis for axis in layer.axes if axis != rows}
     shown = (rows.base, *(axis.base for axis in layer.reduced_axes if axis != rows))
     quantities = (*layer.inputs, *layer.parameters, *(d.var for d in layer))
-    parts, compounds = _parts(derivation)
     names: dict[str, Expr] = {var.label: var for var in quantities}
     names |= {axis.size.name: axis.size for axis in layer.axes}
-    names |= {ITEMS.label: ITEMS, **{label: part.var for label, part in parts.items()}}
-    return Subject(layer, derivation.chart, names, letters, shown, parts, compounds)
+    return Subject(layer, chart, {**names, ITEMS.label: ITEMS}, letters, shown, {}, {})
 
 
 def _parts(derivation: Derivation) -> tuple[dict[str, Definition], dict[str, Compound]]:
@@ -171,6 +215,7 @@ def _statistics() -> Subject:
         {},
         plain.known,
         lambda expr: expected(expr, running_statistics.POPULATION, plain),
+        study=True,
     )
 
 

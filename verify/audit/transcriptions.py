@@ -5,6 +5,10 @@
     title = "…"             # of the document
     cleaned = "…"           # what damage of the text was repaired, if any
     remarks = ["…"]         # slips that are no formulas
+    notation = "lamp"       # whose names its formulas use, if they are not the paper's
+
+    [aliases.batch_norm]    # its names for quantities of that layer, beyond those of the notation
+    "u_B" = "mu"
 
     [names.batch_norm]      # names that the document gives to formulas about that layer
     "di[i]" = "dl/dx_hat[i]*dx_ + dl/dvar*dvar_[i]"
@@ -12,12 +16,10 @@
     [[formula]]
     place = "…"             # where it stands in the document
     latex = '…'             # as printed; or code = "…", a line of a program
-    reads = "dl/dmu = …"    # for derive.grammar.parse_formula, which never evaluates text
     layer = "batch_norm"    # whose quantities it speaks of; or "running_statistics", the study
+    reads = "dl/dmu = …"    # what it means, in Python's syntax, where it cannot be read as it is
     held = ["mu"]           # quantities that the derivative takes as constants
-    apart = true            # the formula is about two different indices
     under = "…"             # the convention that the document has declared before
-    corrected = "…"         # what must have been meant by a wrong formula
     remark = "…"
 """
 
@@ -40,26 +42,26 @@ class Statement:
     """One formula of a document; the module's docstring says what the fields are."""
 
     place: str
-    reads: str
     latex: str = ""
     code: str = ""
     layer: str = "batch_norm"
+    reads: str = ""
     held: tuple[str, ...] = ()
-    apart: bool = False
     under: str = ""
-    corrected: str = ""
     remark: str = ""
 
 
 @dataclass(frozen=True)
 class Document:
-    """One document; ``names`` maps each layer to the names that the document gives to formulas."""
+    """One document; ``aliases`` and ``names`` are by layer."""
 
     number: str
     title: str
     formula: tuple[Statement, ...]
     cleaned: str = ""
     remarks: tuple[str, ...] = ()
+    notation: str = "paper"
+    aliases: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
