@@ -26,12 +26,12 @@ from typing import NoReturn
 
 from sympy import Expr
 
-from derive.expr import Axis, Var, free_axes, sorted_axes
+from derive.expr import Axis
 from derive.grammar.elaborate import APPLIED
 from derive.grammar.equation import Condition, Equation
-from derive.grammar.indices import children, quantities
 from derive.grammar.latex_items import LONGEST
 from derive.grammar.parser import DEEPEST, REDUCTIONS
+from derive.grammar.python_arrays import constant, varies
 from derive.grammar.source import Place, Source, described, suggestion
 from derive.grammar.tokens import LARGEST_EXPONENT, Token
 from derive.grammar.tree import (
@@ -325,7 +325,7 @@ class _Reader:
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute):
             array = node.value.value
         inner = None if array is None else self._node(array)
-        if inner is None or self._varies(inner) != set(self.data):
+        if inner is None or varies(inner, self.names) != set(self.data):
             self._fail(node, "the shape of the data alone is known: x.shape[0]")
         (axis,) = self._numbered(node, position)
         return Quantity(Token("name", axis.size.name, self._place(node)), None)
@@ -341,7 +341,7 @@ class _Reader:
         kept = given.pop("keepdims", None) or given.pop("keepdim", None)
         for keyword, wanted in (("ddof", 0), ("unbiased", False)):
             value = given.pop(keyword, None)
-            if value is not None and _constant(value) != wanted:
+            if value is not None and constant(value) != wanted:
                 self._fail(value, f"{keyword} is {wanted} here; write the quotient out")
         if given:
             self._fail(node, f"{name} takes no {sorted(map(str, given))[0]} here")
@@ -360,9 +360,9 @@ class _Reader:
     def _check_shape(
         self, node: ast.Call, body: Node, over: tuple[Axis, ...], kept: ast.expr | None
     ) -> None:
-        if self._varies(body) != set(self.data):
+        if varies(body, self.names) != set(self.data):
             self._fail(node, "a numbered axis is counted for arrays of the data's shape alone")
-        if kept is not None and _constant(kept) is True:
+        if kept is not None and constant(kept) is True:
             return
         left = [axis for axis in self.data if axis not in over]
         if left != list(self.data[len(self.data) - len(left) :]) and self.depth > 1:
@@ -372,31 +372,11 @@ class _Reader:
         parts = written.elts if isinstance(written, ast.Tuple) else [written]
         found = []
         for part in parts:
-            value = _constant(part)
+            value = constant(part)
             if type(value) is not int or not -len(self.data) <= value < len(self.data):
                 self._fail(at, f"an axis is a number from 0 to {len(self.data) - 1}")
             found.append(self.data[value])
         return tuple(dict.fromkeys(found))
-
-    def _varies(self, node: Node) -> set[Axis]:
-        if isinstance(node, Reduction):
-            gone = {token.text for token in node.axes}
-            return {axis for axis in self._varies(node.body) if axis.base not in gone}
-        if isinstance(node, Quantity):
-            value = self.names.get(node.name.text)
-            if isinstance(value, Var):
-                return set(value.axes)
-            return set() if value is None else set(sorted_axes(free_axes(value)))
-        if isinstance(node, Derivative):
-            return set().union(*(self._varies(q) for q in quantities(node)))
-        return set().union(*(self._varies(child) for child in children(node)))
-
-
-def _constant(node: ast.expr) -> object:
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        value = _constant(node.operand)
-        return -value if type(value) is int else None
-    return node.value if isinstance(node, ast.Constant) else None
 
 
 def _described(node: ast.expr) -> str:

@@ -74,18 +74,17 @@ def test_layers_notations_and_names() -> None:
         shown = call(*named, "--name", wrong)
         assert shown.status == 2
         assert is_one_line_of_error(shown)
-    shown = call(*named, "--name", "N=mm")
+    shown = call(*named, "--name", "N=gama")
     assert shown.status == 2
-    assert "N cannot stand for mm, which is no quantity; did you mean m?" in shown.err
+    assert "N cannot stand for gama, which is no quantity; did you mean gamma?" in shown.err
     assert call("audit", "formula", "y = x", "batchnorm").status == 2
     assert call("audit", "formula", "y = x", "higher_orders").status == 2
 
 
 def test_a_file_has_one_on_each_line(tmp_path: Path) -> None:
     path = tmp_path / "paper.tex"
-    path.write_text(
-        f"% the paper\n\n{BETA}\n\\begin{{aligned}}\n\\mu &= 1 \\\\\n&= 0\n\\end{{aligned}}\n"
-    )
+    rows = "\\begin{aligned}\n\\mu &= 1 \\\\\n&= 0\n\\end{aligned}\n"
+    path.write_text(f"% the paper\n\n{BETA}\n{rows}", encoding="utf-8")
     shown = call("audit", "formula", str(path))
     assert shown.status == 1
     verdicts = [line for line in shown.lines if line.startswith(("equal", "not equal"))]
