@@ -22,15 +22,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from derive.chart import Chart, NotNormalError
-from derive.closed_form import closed_form
 from derive.coordinates import chart_of
 from derive.differentiate import Derivative, jvp, vjp
 from derive.expr import Definition, SumOver, add, adjoint, mul, substitute, tangent
+from derive.identities import identities
 from derive.jacobian import Jacobian, jacobian_of, result_of
 from derive.layer import Layer
 from derive.normal_form import NormalForm
 from derive.rules import Context
-from derive.trace import Fact, Reason, Result, Step, certify, stated
+from derive.trace import Fact, Reason, Result, Step, stated
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,8 @@ class Derivation:
 
     def steps(self) -> Iterable[Step]:
         """Every certified step."""
+        for fact in self.identities:
+            yield from fact.steps
         for result in (*self.adjoints, self.tangent, *self.entries()):
             yield from result.steps
 
@@ -133,18 +135,14 @@ def _derived(layer: Layer) -> Derivation:
     jacobian = jacobian_of(layer, normal_form, known[adjoint(layer.data).label])
     transposed = _transposition(layer, normal_form.knowing(known), tangent_result)
     return Derivation(
-        layer, chart, _identities(normal_form), adjoints, tangent_result, jacobian, (transposed,)
+        layer,
+        chart,
+        identities(layer, normal_form),
+        adjoints,
+        tangent_result,
+        jacobian,
+        (transposed,),
     )
-
-
-def _identities(normal_form: NormalForm) -> tuple[Fact, ...]:
-    chart, facts = normal_form.chart, []
-    for identity in chart.identities:
-        value = closed_form(identity.value, normal_form)
-        certify(identity.total, value, normal_form, "identity")
-        reason = Reason("by the definition of {}", (identity.source,))
-        facts.append(Fact(chart.display(identity.total), value, reason))
-    return tuple(facts)
 
 
 def _adjoints(layer: Layer, normal_form: NormalForm) -> tuple[Result, ...]:

@@ -133,6 +133,22 @@ def _vanish(expr: Expr, context: Context) -> Proposal | None:
     return (after, Reason("{} = 0, by the definition of {}", tuple(found))) if found else None
 
 
+def _known_sum(expr: Expr, context: Context) -> Proposal | None:
+    found: list[Expr] = []
+
+    def visit(total: SumOver) -> Expr:
+        poly, cited = context.prover.citing(total)
+        if not cited:
+            return total
+        value = factored(poly, context.prover).expr
+        if not found:
+            found.extend((total, value, cited[0].source))
+        return value
+
+    after = _map_sums(expr, visit)
+    return (after, Reason("{} = {}, by the definition of {}", tuple(found))) if found else None
+
+
 def _insert(expr: Expr, context: Context) -> Proposal | None:
     used = [var for var in variables(expr) if var.label in context.known]
     order = list(context.known)
@@ -244,6 +260,12 @@ VANISH = Rule(
         SumOver(_dy, _i),
     ),
 )
+KNOWN_SUM = Rule(
+    "known sum",
+    r"\sum_i f_i = s \text{ where a definition says so}",
+    _known_sum,
+    Example(mul(_a, SumOver(_x, _i)), mul(_a, _i.size, _mu)),
+)
 INSERT = Rule(
     "insert",
     r"v = f \Rightarrow g(v) = g(f)",
@@ -282,11 +304,12 @@ COLLECT = Rule(
     ),
 )
 
-RULES: tuple[Rule, ...] = (VANISH, INSERT, CONTRACT, NORMALISE, CONSTANTS, COLLECT)
+RULES: tuple[Rule, ...] = (*(VANISH, KNOWN_SUM, INSERT, CONTRACT, NORMALISE, CONSTANTS, COLLECT),)
 
 STAGE: tuple[Rule, ...] = (VANISH,)
 REDUCE: tuple[Rule, ...] = (INSERT, CONTRACT, VANISH)
 CLOSE: tuple[Rule, ...] = (NORMALISE, CONSTANTS, COLLECT)
+LEMMA: tuple[Rule, ...] = (CONSTANTS, KNOWN_SUM)
 
 
 def close(expr: Expr, context: Context) -> tuple[Step, ...]:

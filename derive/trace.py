@@ -96,11 +96,12 @@ class Result:
 
 @dataclass(frozen=True)
 class Fact:
-    """``lhs = rhs``, proved for every size, with what it says in words."""
+    """``lhs = rhs``, proved for every size, with what it says in words, and maybe steps between."""
 
     lhs: Expr
     rhs: Expr
     says: Reason
+    steps: tuple[Step, ...] = ()
 
 
 def certify(before: Expr, after: Expr, normal_form: NormalForm, rule: str) -> None:

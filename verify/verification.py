@@ -182,6 +182,7 @@ def _proofs(derivation: Derivation) -> Iterator[tuple[str, list[Sides]]]:
         known |= {"u": jacobian.u, "R": jacobian.R}
     everything = NormalForm(derivation.chart, known)
     facts: list[Sides] = [(everything, f.lhs, f.rhs) for f in derivation.all_facts()]
+    facts += [(everything, s.before, s.after) for f in derivation.all_facts() for s in f.steps]
     if jacobian is not None:
         facts.append((everything, jacobian.entry.closed, jacobian.u.var * jacobian.R.var))
     yield "identities and facts", facts

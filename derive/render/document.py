@@ -27,7 +27,7 @@ from derive.expr import (
 )
 from derive.jacobian import Jacobian, Spectrum
 from derive.render import tree
-from derive.render.layout import ByCase, equation, formula
+from derive.render.layout import ByCase, Entries, equation, formula
 from derive.render.notation import Notation
 from derive.render.notation_file import PAPER
 from derive.render.notation_fit import fitted
@@ -71,7 +71,7 @@ class Equation:
 
 
 Block = Heading | Words | Equation
-_Side = TypeVar("_Side", Expr, JacobianEntry, ByCase, Expr | JacobianEntry, Expr | ByCase)
+_Side = TypeVar("_Side", Expr, JacobianEntry, ByCase, Expr | JacobianEntry, Expr | ByCase | Entries)
 
 
 def document(
@@ -125,8 +125,8 @@ class _Writer:
             return
         if self.derivation.identities:
             yield Heading("Identities", "read off the definitions, proved for every size")
-            for fact in self.derivation.identities:
-                yield self._equation(fact.lhs, fact.rhs, fact.says)
+            for number, fact in enumerate(self.derivation.identities, start=1):
+                yield from self._identity(fact, number)
         if self.form in ("closed", "all"):
             yield from self._closed()
         if self.form in ("jacobian", "all") and self.by_data:
@@ -171,6 +171,18 @@ class _Writer:
             "compares it exactly at sampled sizes; to have it proved, keep to what has a normal "
             "form: divide by, and take roots of, single quantities"
         )
+
+    def _identity(self, fact: Fact, number: int) -> Iterator[Block]:
+        """A lemma: what it says, and the steps that lead there."""
+        name = f"lemma_{number}"
+        stated = replace(self._equation(fact.lhs, fact.rhs, fact.says), name=name)
+        if not (self.steps and fact.steps):
+            yield stated
+            return
+        yield Words(f"Lemma {number}: {{}}", (stated.tree,))
+        for step in fact.steps:
+            equation = self._equation(fact.lhs, step.after, step.reason, step.rule)
+            yield replace(equation, name=name, continued=step is not fact.steps[0])
 
     def _closed(self) -> Iterator[Block]:
         if self.steps:
@@ -221,7 +233,16 @@ class _Writer:
         yield self._equation(jacobian.R.var, jacobian.R.expr)
         if len(jacobian.rows) == 1 and jacobian.R.expr.has(Delta):
             (row,), (column,) = jacobian.rows, jacobian.columns
-            yield self._equation(jacobian.R.var, _cases(jacobian.R.expr, row, column))
+            cases = _cases(jacobian.R.expr, row, column)
+            yield self._equation(jacobian.R.var, cases)
+            yield from self._matrix(jacobian.R.var, cases)
+
+    def _matrix(self, var: Var, entry: ByCase) -> Iterator[Block]:
+        """R with all its entries, where the letter of its size can be an index."""
+        symbol = self.notation.size(entry.first.size.name)
+        if len(symbol.text) == 1 and symbol.latex in (symbol.text, rf"\mathtt{{{symbol.text}}}"):
+            rest = (axis for axis in var.axes if axis not in (entry.first, entry.second))
+            yield self._equation(var.at(*rest), Entries(self._named(entry), symbol.text))
 
     def _spectrum(self, spectrum: Spectrum) -> Iterator[Block]:
         for eigenvalue in spectrum.eigenvalues:
@@ -257,7 +278,7 @@ class _Writer:
     def _equation(
         self,
         lhs: Expr | JacobianEntry,
-        rhs: Expr | ByCase,
+        rhs: Expr | ByCase | Entries,
         reason: Reason | None = None,
         rule: str = "",
         shown: Sequence[str] = (),
@@ -272,7 +293,7 @@ class _Writer:
 
     def _named(self, side: _Side) -> _Side:
         """One side of an equation with the notation's names for roots."""
-        if isinstance(side, JacobianEntry):
+        if isinstance(side, JacobianEntry | Entries):
             return side
         if isinstance(side, ByCase):
             equal, different = self._named(side.equal), self._named(side.different)

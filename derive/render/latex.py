@@ -8,9 +8,11 @@ from derive.render.tree import (
     Case,
     Cases,
     Differential,
+    Dots,
     Equation,
     Fraction,
     Group,
+    Matrix,
     Name,
     Node,
     Number,
@@ -54,8 +56,13 @@ def to_latex(tree: Node) -> str:
         case Differential(over, under):
             return rf"\frac{{\partial {to_latex(over)}}}{{\partial {to_latex(under)}}}"
         case Cases(cases):
-            apart = r" \\[1ex] " if is_tall(tree) else r" \\ "
+            apart = r" \\[2ex] " if is_tall(tree) else r" \\ "
             return rf"\begin{{cases}} {apart.join(map(_case, cases))} \end{{cases}}"
+        case Matrix(rows):
+            lines = r" \\ ".join(" & ".join(map(to_latex, row)) for row in rows)
+            return rf"\begin{{pmatrix}} {lines} \end{{pmatrix}}"
+        case Dots(towards):
+            return {"right": r"\cdots", "below": r"\vdots", "diagonal": r"\ddots"}[towards]
         case Equation(left, right):
             return f"{to_latex(left)} = {to_latex(right)}"
         case _:
@@ -100,7 +107,7 @@ def _in_parentheses(*bodies: Node) -> str:
 def is_tall(node: Node) -> bool:
     """Whether something in the node is more than a line high."""
     match node:
-        case Fraction() | Total() | Differential():
+        case Fraction() | Total() | Differential() | Matrix():
             return True
         case Cases(cases):
             return any(is_tall(case.body) for case in cases)

@@ -46,7 +46,8 @@ def _fragment(published: Publication, width: float, levels: tuple[str, str]) -> 
         if isinstance(part, Heading):
             yield _heading(section, part.title, part.about)
         elif isinstance(part, Words):
-            yield f"\\noindent {latex_words(part)}.\n"
+            # A formula in line may be hard to break: better far apart than in the margin.
+            yield f"{{\\sloppy\\noindent {latex_words(part)}.\\par}}"
         else:
             yield from _numbered(lines(part, width))
 

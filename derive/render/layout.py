@@ -34,9 +34,11 @@ from derive.render.tree import (
     Case,
     Cases,
     Differential,
+    Dots,
     Equation,
     Fraction,
     Group,
+    Matrix,
     Name,
     Node,
     Number,
@@ -62,8 +64,19 @@ class ByCase:
     different: Expr
 
 
+@dataclass(frozen=True)
+class Entries:
+    """A matrix written out, with dots: ``entry`` at 1, 2, … up to ``last``, its size's letter."""
+
+    entry: ByCase
+    last: str
+
+
 def equation(
-    lhs: Expr | JacobianEntry, rhs: Expr | ByCase, notation: Notation, shown: Sequence[str]
+    lhs: Expr | JacobianEntry,
+    rhs: Expr | ByCase | Entries,
+    notation: Notation,
+    shown: Sequence[str],
 ) -> Equation:
     """The tree of lhs = rhs.
 
@@ -94,7 +107,9 @@ def formula(
     return _side(expr, replace(scope, wrt=beside.wrt))
 
 
-def _free(side: Expr | JacobianEntry | ByCase) -> frozenset[Axis]:
+def _free(side: Expr | JacobianEntry | ByCase | Entries) -> frozenset[Axis]:
+    if isinstance(side, Entries):
+        return _free(side.entry) - {side.entry.first, side.entry.second}
     if isinstance(side, JacobianEntry):
         return free_axes(side.of) | free_axes(side.wrt)
     if isinstance(side, ByCase):
@@ -102,7 +117,9 @@ def _free(side: Expr | JacobianEntry | ByCase) -> frozenset[Axis]:
     return free_axes(side)
 
 
-def _side(side: Expr | JacobianEntry | ByCase, scope: Scope) -> Node:
+def _side(side: Expr | JacobianEntry | ByCase | Entries, scope: Scope) -> Node:
+    if isinstance(side, Entries):
+        return _matrix(side, scope)
     if isinstance(side, JacobianEntry):
         return _derivative(_name(side.of, scope), _name(side.wrt, scope), scope)
     if isinstance(side, ByCase):
@@ -114,6 +131,19 @@ def _side(side: Expr | JacobianEntry | ByCase, scope: Scope) -> Node:
             )
         )
     return _node(side, scope)
+
+
+def _matrix(side: Entries, scope: Scope) -> Matrix:
+    letters = ("1", "2", "", side.last)  # dots stand in the place of the third
+
+    def at(row: str, column: str) -> Node:
+        if not (row and column):
+            return Dots("diagonal" if row == column else "right" if row else "below")
+        indices = {side.entry.first: row, side.entry.second: column}
+        body = side.entry.equal if row == column else side.entry.different
+        return _node(body, replace(scope, letters={**scope.letters, **indices}))
+
+    return Matrix(tuple(tuple(at(row, column) for column in letters) for row in letters))
 
 
 # --- Indices -------------------------------------------------------------------------------------

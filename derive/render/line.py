@@ -18,9 +18,11 @@ from derive.render.tree import (
     Case,
     Cases,
     Differential,
+    Dots,
     Equation,
     Fraction,
     Group,
+    Matrix,
     Name,
     Node,
     Number,
@@ -51,6 +53,7 @@ class Glyphs:
     right: Pieces
     brace: Pieces
     brace_middle: str
+    dots: dict[str, str]
     subscripts: dict[int, str]
     superscripts: dict[int, str]
 
@@ -70,6 +73,7 @@ UNICODE = Glyphs(
     right=(")", "⎞", "⎟", "⎠"),
     brace=("{", "⎧", "⎪", "⎩"),
     brace_middle="⎨",
+    dots={"right": "⋯", "below": "⋮", "diagonal": "⋱"},
     subscripts=str.maketrans(_SUBSCRIPTS),
     superscripts=str.maketrans(_SUPERSCRIPTS),
 )
@@ -85,6 +89,7 @@ ASCII = Glyphs(
     right=(")", "\\", "|", "/"),
     brace=("{", "/", "|", "\\"),
     brace_middle="<",
+    dots={"right": "...", "below": ":", "diagonal": "..."},
     subscripts={},
     superscripts={},
 )
@@ -166,6 +171,10 @@ def line(node: Node, glyphs: Glyphs) -> str:
         case Cases(cases):
             parts = (f"{show(case.body)} if {condition(case, glyphs)}" for case in cases)
             return "{" + "; ".join(parts) + "}"
+        case Matrix(rows):
+            return f"[{'; '.join(', '.join(map(show, row)) for row in rows)}]"
+        case Dots(towards):
+            return glyphs.dots[towards]
         case Equation(left, right):
             return f"{show(left)} = {show(right)}"
         case _:

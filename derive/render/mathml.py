@@ -16,9 +16,11 @@ from derive.render.tree import (
     Case,
     Cases,
     Differential,
+    Dots,
     Equation,
     Fraction,
     Group,
+    Matrix,
     Name,
     Node,
     Number,
@@ -84,6 +86,11 @@ def _elements(tree: Node) -> list[str]:
         case Cases(cases):
             table = "".join(map(_case, cases))
             return [row([_operator("{"), f'<mtable class="cases">{table}</mtable>'])]
+        case Matrix(rows):
+            table = "".join(map(_matrix_row, rows))
+            return [row([_operator("("), f"<mtable>{table}</mtable>", _operator(")")])]
+        case Dots(towards):
+            return [_operator({"right": "⋯", "below": "⋮", "diagonal": "⋱"}[towards])]
         case Equation(left, right):
             return [*_elements(left), _operator("="), *_elements(right)]
         case _:
@@ -138,6 +145,11 @@ def _in_parentheses(*bodies: Node) -> str:
         inside += [_operator(","), *_elements(body)]
     high = "" if any(map(is_tall, bodies)) else ' stretchy="false"'
     return row([f"<mo{high}>(</mo>", *inside, f"<mo{high}>)</mo>"])
+
+
+def _matrix_row(entries: tuple[Node, ...]) -> str:
+    cells = "".join(f"<mtd>{_one(entry)}</mtd>" for entry in entries)
+    return f"<mtr>{cells}</mtr>"
 
 
 def _case(case: Case) -> str:

@@ -17,9 +17,11 @@ from derive.render.tree import (
     Case,
     Cases,
     Differential,
+    Dots,
     Equation,
     Fraction,
     Group,
+    Matrix,
     Name,
     Node,
     Number,
@@ -94,6 +96,12 @@ def width(node: Node, style: Style = DISPLAY) -> float:
             return limits + 2 * THIN * scale + width(body, style)
         case Cases(cases):
             return 9 + max(map(_case, cases))
+        case Matrix(rows):
+            columns = zip(*rows, strict=True)
+            entries = (max(width(entry, INLINE) for entry in column) for column in columns)
+            return sum(entries) + 10.0 * len(rows[0]) + 9.0
+        case Dots():
+            return 12.0 * scale
         case Equation(left, right):
             return width(left, style) + RELATION * scale + width(right, style)
         case _:

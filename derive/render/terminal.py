@@ -35,6 +35,8 @@ def lines(blocks: tuple[Block, ...], *, width: int = 80, ascii: bool = False) ->
     """Every line of the document, none wider than ``width`` (at least 40) where that can be."""
     width = max(width, 40)
     for number, block in enumerate(blocks):
+        if isinstance(block, Equation) and isinstance(blocks[number - 1], Words):
+            yield ()
         if isinstance(block, Heading):
             spaced = number > 0 and isinstance(blocks[number - 1], Equation)
             yield from _heading(block, width, first=number == 0, spaced=spaced)

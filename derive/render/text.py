@@ -28,9 +28,11 @@ from derive.render.tree import (
     Case,
     Cases,
     Differential,
+    Dots,
     Equation,
     Fraction,
     Group,
+    Matrix,
     Name,
     Node,
     Number,
@@ -189,7 +191,7 @@ def _in_parentheses(body: Block, glyphs: Glyphs) -> Block:
 def _block(node: Node, glyphs: Glyphs) -> Block:
     draw = partial(_block, glyphs=glyphs)
     match node:
-        case Number() | Name():
+        case Number() | Name() | Dots():
             return _text(line(node, glyphs))
         case Terms():
             return _terms(node, glyphs)
@@ -222,6 +224,8 @@ def _block(node: Node, glyphs: Glyphs) -> Block:
             return _over(above, below, glyphs)
         case Cases(cases):
             return _cases(cases, glyphs)
+        case Matrix(rows):
+            return _matrix([[draw(entry) for entry in row] for row in rows], glyphs)
         case Equation(left, right):
             return _beside(draw(left), _text(" = "), draw(right))
         case _:
@@ -264,3 +268,16 @@ def _cases(cases: tuple[Case, ...], glyphs: Glyphs) -> Block:
     brace = list(_bracket(glyphs.brace, len(rows), baseline).rows)
     brace[baseline] = glyphs.brace_middle
     return _beside(Block(tuple(brace), baseline), _text(" "), Block(tuple(rows), baseline))
+
+
+def _matrix(rows: list[list[Block]], glyphs: Glyphs) -> Block:
+    """Columns side by side, each entry centred, in parentheses."""
+    widths = [max(block.width for block in column) for column in zip(*rows, strict=True)]
+    lines: list[str] = []
+    for row in rows:
+        cells = []
+        for block, width in zip(row, widths, strict=True):
+            centred = tuple(_centred(line, width) for line in block.rows)
+            cells += [_text("   "), Block(centred, block.baseline)]
+        lines += _beside(*cells[1:]).rows
+    return _in_parentheses(Block(tuple(lines), len(lines) // 2), glyphs)

@@ -7,7 +7,7 @@ letters of indices are settled by :mod:`derive.render.layout`.  Renderers refuse
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from derive.render.notation import Symbol
 
@@ -115,6 +115,18 @@ class Cases:
 
 
 @dataclass(frozen=True)
+class Dots:
+    """Entries that are left out, in a row, down a column or along the diagonal."""
+
+    towards: Literal["right", "below", "diagonal"]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    rows: tuple[tuple[Node, ...], ...]
+
+
+@dataclass(frozen=True)
 class Equation:
     left: Node
     right: Node
@@ -133,5 +145,7 @@ Node: TypeAlias = (
     | Total
     | Differential
     | Cases
+    | Dots
+    | Matrix
     | Equation
 )

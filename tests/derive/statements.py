@@ -42,6 +42,7 @@ def claims(derivation: Derivation) -> list[Claim]:
         stated.append(Claim(f"{entry.of}/{entry.wrt}", entry.of, result.closed, entry.wrt))
     for fact in derivation.all_facts():
         stated.append(equality(derivation, str(fact.says), fact.lhs, fact.rhs))
+        stated += [equality(derivation, s.rule, s.before, s.after) for s in fact.steps]
     return stated + _spectrum(derivation)
 
 

@@ -15,7 +15,18 @@ from derive.derivation import derive
 from derive.expr import Definition, Delta, SumOver, Var, add, adjoint, canonical, mul, rename
 from derive.layers.batch_norm import c, gamma, mu, n, x, x_hat
 from derive.normal_form import NormalForm
-from derive.rules import CENTRING, CLOSE, REDUCE, RULES, STAGE, Context, Rule, close, rewrite
+from derive.rules import (
+    CENTRING,
+    CLOSE,
+    LEMMA,
+    REDUCE,
+    RULES,
+    STAGE,
+    Context,
+    Rule,
+    close,
+    rewrite,
+)
 from derive.trace import CertificationError, Reason
 from tests.derive.expressions import FEW, dy, n1, n2, normal_form_of, normalised, values
 from tests.derive.statements import derivation_of
@@ -51,7 +62,8 @@ def test_a_rule_has_nothing_to_do_twice(name: str) -> None:
 
 def test_every_rule_is_used() -> None:
     assert list(BY_NAME) == [rule.name for rule in RULES]
-    assert {rule.name for group in (STAGE, REDUCE, CLOSE) for rule in group} == set(BY_NAME)
+    groups = (STAGE, REDUCE, CLOSE, LEMMA)
+    assert {rule.name for group in groups for rule in group} == set(BY_NAME)
     used = {step.rule for step in derivation_of("batch_norm").steps()}
     assert used == set(BY_NAME)
 

@@ -40,6 +40,8 @@ def shown_steps(layer: str, wrt: str, form: Form) -> list[Step]:
     steps: list[Step] = []
     if form in ("staged", "all"):
         steps += [step for result in needed for step in result.staging]
+    if form != "summary":
+        steps += [step for fact in derivation.identities for step in fact.steps]
     if form in ("closed", "all"):
         steps += [step for result in needed for step in result.closing]
     if form in ("jacobian", "all") and wrt in ("", derivation.layer.data.label):
