@@ -13,7 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from derive.render.document import Block
+from derive.render.blocks import Block
 from derive.render.terminal import Style, lines
 
 STYLES: dict[Style, str] = {

@@ -42,7 +42,8 @@ def command(subject: str, wrt: str, form: Form, notation: str, steps: bool, outp
     from commands.console import show
     from derive.render.exports import exported
 
-    shown = published(subject, wrt=wrt, form=form, notation=notation, steps=steps)
+    whole = output != "text"
+    shown = published(subject, wrt=wrt, form=form, notation=notation, steps=steps, symbols=whole)
     if output == "text":
         show(shown.blocks)
     else:

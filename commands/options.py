@@ -83,6 +83,7 @@ def published(
     wrt: str = "all",
     form: Form = "all",
     steps: bool = True,
+    symbols: bool = True,
 ) -> Publication:
     """The derivation of a layer, or the study, of that name or in that file, laid out.
 
@@ -95,8 +96,8 @@ def published(
 
     chosen = layer_or_study_named(subject)
     layer = chosen.layer if isinstance(chosen, Study) else chosen
-    symbols = with_macros(notation_named(notation, layer), layer, macros)
-    return publication(chosen, wrt=wrt, form=form, steps=steps, notation=symbols)
+    names = with_macros(notation_named(notation, layer), layer, macros)
+    return publication(chosen, wrt=wrt, form=form, steps=steps, notation=names, symbols=symbols)
 
 
 def _unknown(name: str, **known: list[str]) -> InputError:

@@ -6,7 +6,7 @@ What is shown and in which order is decided here, once; a format decides only ho
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, TypeVar
 
 from sympy import Add, Expr, Integer, Mul
@@ -26,51 +26,18 @@ from derive.expr import (
     sorted_axes,
 )
 from derive.jacobian import Jacobian, Spectrum
-from derive.render import tree
+from derive.render.blocks import Block, Equation, Heading, Words, name_of
 from derive.render.layout import ByCase, Entries, equation, formula
 from derive.render.notation import Notation
 from derive.render.notation_file import PAPER
 from derive.render.notation_fit import fitted
 from derive.render.roots import by_name, definition_of, named_roots
-from derive.render.tree import Node
+from derive.render.symbols import symbols_of
 from derive.trace import Fact, JacobianEntry, Reason, Result, Step, in_words
 
 Form = Literal["staged", "closed", "jacobian", "all", "summary"]
 
 
-@dataclass(frozen=True)
-class Heading:
-    """A section's title, and a sentence about it."""
-
-    title: str
-    about: str = ""
-
-
-@dataclass(frozen=True)
-class Words:
-    """Text with formulas in it: one tree for each pair of braces in the template."""
-
-    template: str
-    formulas: tuple[Node, ...] = ()
-
-
-@dataclass(frozen=True)
-class Equation:
-    """``lhs = rhs`` with its reason; ``continued`` ones repeat the left-hand side invisibly.
-
-    ``rule`` names the rewriting rule of a certified step, and is empty otherwise.  ``name`` is that
-    of the left side in every notation, such as dx, or empty where the left side is none.
-    """
-
-    lhs: Node
-    tree: tree.Equation
-    reason: Words | None = None
-    continued: bool = False
-    rule: str = ""
-    name: str = ""
-
-
-Block = Heading | Words | Equation
 _Side = TypeVar("_Side", Expr, JacobianEntry, ByCase, Expr | JacobianEntry, Expr | ByCase | Entries)
 
 
@@ -81,12 +48,17 @@ def document(
     form: Form = "all",
     steps: bool = True,
     notation: Notation = PAPER,
+    symbols: bool = False,
 ) -> tuple[Block, ...]:
     """The blocks for the gradients with respect to ``wrt`` (labels of inputs; empty means all).
 
+    ``symbols`` asks for a table of them.
+
     Raises InputError where the notation cannot tell two names of the layer apart.
     """
-    return tuple(_Writer(derivation, wrt, form, steps, notation).blocks())
+    writer = _Writer(derivation, wrt, form, steps, notation)
+    title, *others = writer.blocks()
+    return (title, *(writer.symbols() if symbols else ()), *others)
 
 
 class _Writer:
@@ -134,6 +106,11 @@ class _Writer:
                 yield from self._jacobian(jacobian)
             else:
                 yield from self._facts(())
+
+    def symbols(self) -> Iterator[Block]:
+        jacobian = self.derivation.jacobian if self.by_data else None
+        yield Heading("Symbols")
+        yield symbols_of(self.layer, jacobian, self.notation, self.shown)
 
     # --- Sections ---------------------------------------------------------------------------------
 
@@ -352,13 +329,6 @@ class _Writer:
 
     def _reductions(self, axis: Axis) -> int:
         return sum(axis in total.axes for d in self.layer for total in d.expr.atoms(SumOver))
-
-
-def name_of(lhs: Expr | JacobianEntry) -> str:
-    """What an equation is called after its left side: dx, dy_dx, or nothing."""
-    if isinstance(lhs, JacobianEntry):
-        return f"d{lhs.of.label}_d{lhs.wrt.label}"
-    return lhs.label if isinstance(lhs, Var) else ""
 
 
 def _cases(expr: Expr, row: Axis, column: Axis) -> ByCase:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
-from derive.render.document import Block, Equation, Heading, Words
+from derive.render.blocks import Block, Equation, Heading, Symbols, Words
 from derive.render.latex import to_latex
 from derive.render.mathml import relation, to_mathml
 from derive.render.publication import Publication
@@ -76,6 +76,12 @@ def _sentence(about: str) -> str:
 def _block(block: Block, label: str) -> Iterator[str]:
     if isinstance(block, Words):
         yield f"<p>{_words(block)}.</p>"
+    elif isinstance(block, Symbols):
+        yield '<table class="symbols">'
+        for tree, meaning in block.rows:
+            name = to_mathml(tree, display=False)
+            yield f"<tr><td>{name}</td><td>{_words(meaning)}</td></tr>"
+        yield "</table>"
     elif isinstance(block, Equation):
         yield from _step(block, label) if block.continued else _equation(block, label)
 

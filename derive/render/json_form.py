@@ -1,11 +1,11 @@
-"""A publication as plain data, for other tools; docs/json.md describes the fields."""
+"""A publication as plain data, for other tools; docs/export.schema.json describes them."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from derive.render.document import Block, Heading, Words
+from derive.render.blocks import Block, Heading, Symbols, Words
 from derive.render.latex import to_latex
 from derive.render.latex_rows import latex_words
 from derive.render.publication import Publication
@@ -24,9 +24,9 @@ def json_text(published: Publication) -> str:
 def json_object(published: Publication) -> dict[str, Any]:
     """What it is a document of, and its blocks.
 
-    These are headings ({"heading", "about"}), sentences ({"words", "latex"}) and equations:
-    {"label", "text", "ascii", "latex"} of the whole equation, "reason", and for a certified step
-    its "rule" and "guarantee".
+    These are headings ({"heading", "about"}), sentences ({"words", "latex"}), a table ({"symbols"})
+    and equations: {"label", "text", "ascii", "latex"} of the whole equation, "reason", and for a
+    certified step its "rule" and "guarantee".
     """
     title = Heading(published.title, published.source)
     return {
@@ -46,6 +46,9 @@ def _block(block: Block, label: str) -> dict[str, Any]:
         return {"heading": block.title, "about": block.about}
     if isinstance(block, Words):
         return {"words": _plain_words(block), "latex": latex_words(block)}
+    if isinstance(block, Symbols):
+        rows = ({**_formula(tree), "means": _plain_words(means)} for tree, means in block.rows)
+        return {"symbols": list(rows)}
     data: dict[str, Any] = {"label": label, **_formula(block.tree)}
     data["reason"] = _plain_words(block.reason) if block.reason else ""
     if block.rule:

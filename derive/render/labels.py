@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from derive.render.document import Block, Equation, Heading
+from derive.render.blocks import Block, Equation, Heading
 
 
 def labels(blocks: Sequence[Block], name: str) -> tuple[str, ...]:

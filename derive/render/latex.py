@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
+
 from derive.render.notation import INDEX_ABOVE
 from derive.render.tree import (
     Call,
@@ -39,8 +42,12 @@ def to_latex(tree: Node) -> str:
                     f" {'-' if term.negative else '+'} {to_latex(term.body)}" for term in others
                 )
             )
-        case Product(factors):
-            return " ".join(map(to_latex, factors))
+        case Product((first, *others)):
+            factors = pairwise((first, *others))
+            rest = (r" \, " * run_together(a, b) or " " for a, b in factors)
+            return to_latex(first) + "".join(
+                space + to_latex(factor) for space, factor in zip(rest, others, strict=True)
+            )
         case Fraction(over, under):
             return rf"\frac{{{to_latex(over)}}}{{{to_latex(under)}}}"
         case Power(base, exponent):
@@ -56,7 +63,7 @@ def to_latex(tree: Node) -> str:
         case Differential(over, under):
             return rf"\frac{{\partial {to_latex(over)}}}{{\partial {to_latex(under)}}}"
         case Cases(cases):
-            apart = r" \\[2ex] " if is_tall(tree) else r" \\ "
+            apart = r" \\[4ex] " if is_tall(tree) else r" \\ "
             return rf"\begin{{cases}} {apart.join(map(_case, cases))} \end{{cases}}"
         case Matrix(rows):
             lines = r" \\ ".join(" & ".join(map(to_latex, row)) for row in rows)
@@ -67,6 +74,27 @@ def to_latex(tree: Node) -> str:
             return f"{to_latex(left)} = {to_latex(right)}"
         case _:
             raise TypeError(f"no LaTeX for {type(tree).__name__}")
+
+
+def run_together(left: Node, right: Node) -> bool:
+    """Whether two factors side by side would look like one word: eps inv_std."""
+    ends, begins = _outer(left, -1), _outer(right, 0)
+    names = isinstance(ends, Name) and isinstance(begins, Name)
+    return names and (_is_word(ends) or _is_word(begins))
+
+
+def _outer(node: Node, place: int) -> Node:
+    """The name that a product or a power ends (-1) or begins (0) with, as far as it shows."""
+    if isinstance(node, Product):
+        return _outer(node.factors[place], place)
+    return _outer(node.base, place) if isinstance(node, Power) else node
+
+
+def _is_word(node: Node) -> bool:
+    """Whether a name has more than one letter, whatever its font."""
+    if not isinstance(node, Name):
+        return False
+    return len(re.sub(r"\\[A-Za-z]+|[{}^_]", "", node.symbol.latex)) > 1
 
 
 def _name(name: Name) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from derive.render.document import Heading, Words
+from derive.render.blocks import Heading, Symbols, Words
+from derive.render.latex import to_latex
 from derive.render.latex_rows import Line, escaped, latex_words, lines, runs
 from derive.render.publication import Publication
 from derive.render.seal import MARK
@@ -47,7 +48,9 @@ def _fragment(published: Publication, width: float, levels: tuple[str, str]) -> 
             yield _heading(section, part.title, part.about)
         elif isinstance(part, Words):
             # A formula in line may be hard to break: better far apart than in the margin.
-            yield f"{{\\sloppy\\noindent {latex_words(part)}.\\par}}"
+            yield f"\\par{{\\sloppy\\noindent {latex_words(part)}.\\par}}"
+        elif isinstance(part, Symbols):
+            yield from _table(part)
         else:
             yield from _numbered(lines(part, width))
 
@@ -57,9 +60,20 @@ def _heading(level: str, title: str, about: str) -> str:
     return f"\\{level}{{{escaped(title)}}}{escaped(sentence)}"
 
 
+def _table(symbols: Symbols) -> Iterator[str]:
+    yield "\\begin{center}\\renewcommand{\\arraystretch}{1.4}"
+    yield "\\begin{tabular}{lp{0.7\\linewidth}}"
+    for tree, meaning in symbols.rows:
+        yield f"  ${to_latex(tree)}$ & {latex_words(meaning)} \\\\"
+    yield "\\end{tabular}\\end{center}"
+
+
 def _numbered(rows: Sequence[Line]) -> Iterator[str]:
     yield "\\begin{align}"
-    yield " \\\\\n".join(f"  {row.text} {_number(row.label)}" for row in rows)
+    for row, following in zip(rows, (*rows[1:], None), strict=True):
+        # An equation is not torn apart at the end of a page.
+        end = "" if following is None else r" \\*" if following.goes_on else r" \\"
+        yield f"  {row.text} {_number(row.label)}{end}"
     yield "\\end{align}"
 
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TypeAlias
 
 from derive.render import measure
-from derive.render.document import Block, Equation, Heading, Words
-from derive.render.latex import to_latex
+from derive.render.blocks import Block, Equation, Heading, Symbols, Words
+from derive.render.latex import run_together, to_latex
 from derive.render.latex_name import GREEK
-from derive.render.measure import BINARY, INLINE, QUAD, RELATION
-from derive.render.tree import Group, Node, Product, Signed, Terms, Total
+from derive.render.measure import BINARY, INLINE, QUAD, RELATION, THIN, Style
+from derive.render.tree import Group, Matrix, Node, Product, Signed, Terms, Total
 
 WIDE = 0.3  # of the line: a left side that stands alone
 _COLUMNS = 11.0  # what amsmath leaves at least between columns
@@ -34,13 +34,20 @@ class Run:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of an aligned environment, and the label of the equation whose number it bears."""
+    """One line of an aligned environment, and the label of the equation whose number it bears.
+
+    ``goes_on`` says that it goes on with the equation of the line before.
+    """
 
     text: str
     label: str = ""
+    goes_on: bool = False
 
 
-def runs(body: Iterable[tuple[Block, str]], width: float) -> Iterator[Heading | Words | Run]:
+Part: TypeAlias = Heading | Words | Symbols | Run
+
+
+def runs(body: Iterable[tuple[Block, str]], width: float) -> Iterator[Part]:
     """The labelled blocks, their equations gathered into runs for lines of so many points."""
     run: list[tuple[Equation, str]] = []
     for (block, label), (after, _) in pairwise([*body, (_END, "")]):
@@ -68,10 +75,12 @@ def _run(equations: Sequence[tuple[Equation, str]]) -> Run:
 
 def _begins(before: Equation, equation: Equation, following: Block, width: float) -> bool:
     """Whether an equation stands apart from the one before it: as the first of a chain, behind a
-    chain, or because a left side is so wide that others had better not be aligned with it."""
+    chain, as a matrix, or because a left side is so wide that others had better not be aligned
+    with it."""
     opens = isinstance(following, Equation) and following.continued
     lefts = max(measure.width(e.tree.left) for e in (before, equation))
-    return opens or before.continued or lefts > WIDE * width
+    alone = isinstance(equation.tree.right, Matrix)
+    return opens or alone or before.continued or lefts > WIDE * width
 
 
 _SPECIAL = {letter: "\\" + letter for letter in "&%#_${}"} | {
@@ -168,21 +177,20 @@ def _words_width(words: Words | None) -> float:
 
 def _lines(row: _Row, left: float, width: float, column: bool) -> Iterator[Line]:
     first, *others = row.lines
+    texts = [row.left + first, *(f"&\\quad {line}" for line in others)]
     if row.alone:
-        yield Line(row.alone)
-    *before, last = [row.left + first, *(f"&\\quad {line}" for line in others)]
-    for text in before:
-        yield Line(text)
+        texts.insert(0, row.alone)
+    numbered = len(texts) - 1
     beside = left + RELATION + row.widths[-1] + 2 * QUAD + row.reason_width <= width
-    if not row.reason:
-        yield Line(last, row.label)
-    elif column:
-        yield Line(f"{last} && {row.reason}", row.label)
-    elif beside:
-        yield Line(f"{last} \\qquad {row.reason}", row.label)
-    else:
-        yield Line(last, row.label)
-        yield Line(f"&\\quad {row.reason}")
+    if row.reason and (column or beside):
+        texts[-1] += f" {'&&' if column else _APART} {row.reason}"
+    elif row.reason:
+        texts.append(f"&\\quad {row.reason}")
+    for place, text in enumerate(texts):
+        yield Line(text, row.label if place == numbered else "", goes_on=place > 0)
+
+
+_APART = r"\qquad"
 
 
 # --- Breaking -------------------------------------------------------------------------------------
@@ -194,6 +202,9 @@ Piece: TypeAlias = tuple[str, float]
 def _broken(node: Node, room: float) -> Iterator[Piece]:
     """The right side in lines that fit, each with its width."""
     lines = [_whole(node)]
+    if isinstance(node, Matrix):
+        yield lines[0] if lines[0][1] <= room else _small(node)
+        return
     for factors in (False, True):
         if max(width for _, width in lines) <= room:
             break
@@ -212,9 +223,11 @@ def _pieces(node: Node, factors: bool) -> list[Piece]:
             (text, width), *rest = _pieces(body, factors)
             return [("-" + text, width + measure.MINUS), *rest]
         case Product((*head, last)):
-            inner = _pieces(last, factors)
+            inner = _apart(head[-1], last, _pieces(last, factors))
             if factors:
-                return [*map(_whole, head), *inner]
+                pairs = pairwise(head)
+                between = [_apart(left, right, [_whole(right)]) for left, right in pairs]
+                return [_whole(head[0]), *chain.from_iterable(between), *inner]
             return [_whole(Product(tuple(head))), *inner] if len(inner) > 1 else [_whole(node)]
         case Group(Terms((_, _, *_)) as terms):
             # \\left and \\right must not stand in different lines, so the size is fixed.
@@ -228,6 +241,18 @@ def _pieces(node: Node, factors: bool) -> list[Piece]:
             return [(f"{sign} {text}", wide + width), *rest]
         case _:
             return [_whole(node)]
+
+
+def _apart(left: Node, right: Node, pieces: list[Piece]) -> list[Piece]:
+    """The pieces of a right factor, with a space where the two would look like one word."""
+    (text, width), *rest = pieces
+    return [(rf"\, {text}", width + THIN), *rest] if run_together(left, right) else pieces
+
+
+def _small(node: Matrix) -> Piece:
+    """A matrix cannot be broken, but its letters can be those of an index."""
+    small = to_latex(node).replace("{pmatrix}", "{smallmatrix}")
+    return rf"\left({small}\right)", measure.width(node, Style(0.7, display=False))
 
 
 def _whole(node: Node) -> Piece:

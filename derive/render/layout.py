@@ -12,15 +12,13 @@ The order within a product is
 so that ∂ℓ/∂x reads γ/(m √(σ² + ε)) (m ∂ℓ/∂yᵢ − Σⱼ ∂ℓ/∂yⱼ − x̂ᵢ Σⱼ ∂ℓ/∂yⱼ x̂ⱼ).  A factor that is
 a sum of plain values and would be alone over the fraction stands there: (xᵢ − μ)/√(σ² + ε).
 
-Letters: the axes that stay free in the whole equation get theirs first, by level; a bound axis then
-gets the first letter that is not in use where it stands.
+:mod:`derive.render.scope` says which letter each index gets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, count
 
 from sympy import Add, Expr, Mul, Pow, Rational
 from sympy import Symbol as SympySymbol
@@ -29,6 +27,7 @@ from derive.expectation import Expected
 from derive.expr import Axis, Delta, SumOver, Var, free_axes, sorted_axes, variables
 from derive.functions import FUNCTIONS, Activation, ActivationSlope
 from derive.render.notation import Notation, Symbol
+from derive.render.scope import Scope, scope_of
 from derive.render.tree import (
     Call,
     Case,
@@ -85,7 +84,7 @@ def equation(
     out.  Raises ValueError if a formula cannot be told apart without an axis that is not shown, and
     TypeError for a node that has no layout.
     """
-    scope = _scope(_free(lhs) | _free(rhs), notation, shown)
+    scope = scope_of(_free(lhs) | _free(rhs), notation, shown)
     if isinstance(lhs, JacobianEntry):
         scope = replace(scope, wrt=lhs.wrt)
     return Equation(_side(lhs, scope), _side(rhs, scope))
@@ -102,8 +101,8 @@ def formula(
     ``beside`` is the left side of the equation that it stands beside, for the same letters.
     """
     if beside is None:
-        return _side(expr, _scope(_free(expr), notation, shown))
-    scope = _scope(_free(expr) | _free(beside), notation, shown)
+        return _side(expr, scope_of(_free(expr), notation, shown))
+    scope = scope_of(_free(expr) | _free(beside), notation, shown)
     return _side(expr, replace(scope, wrt=beside.wrt))
 
 
@@ -144,57 +143,6 @@ def _matrix(side: Entries, scope: Scope) -> Matrix:
         return _node(body, replace(scope, letters={**scope.letters, **indices}))
 
     return Matrix(tuple(tuple(at(row, column) for column in letters) for row in letters))
-
-
-# --- Indices -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Scope:
-    """The letters in use at one place of an equation; an axis without an alphabet is hidden.
-
-    ``wrt`` is what tangents are derivatives with respect to, where that is a single element.
-    """
-
-    notation: Notation
-    alphabets: Mapping[str, str]
-    letters: Mapping[Axis, str]
-    used: frozenset[str] = frozenset()
-    wrt: Var | None = None
-
-    def bind(self, axis: Axis, *, summed: bool = False) -> Scope:
-        """The scope in which ``axis`` has the first letter of its alphabet that is free; an index
-        of summation first tries those that the notation keeps for sums."""
-        if axis.base not in self.alphabets:
-            raise ValueError(f"the axis {axis.base} is summed or compared, so it must be shown")
-        alphabet = self.alphabets[axis.base]
-        first = [letter for letter in alphabet if summed and letter in self.notation.for_sums]
-        letters = chain(first, alphabet, (f"{alphabet[0]}{number}" for number in count(2)))
-        letter = next(letter for letter in letters if letter not in self.used)
-        return replace(self, letters={**self.letters, axis: letter}, used=self.used | {letter})
-
-    def letter(self, axis: Axis) -> str:
-        if axis not in self.letters:
-            raise ValueError(f"the axis {axis.base} is summed or compared, so it must be shown")
-        return self.letters[axis]
-
-    def index(self, axes: Iterable[Axis]) -> tuple[str, ...]:
-        """The letters of those axes that are shown."""
-        return tuple(self.letter(axis) for axis in axes if axis.base in self.alphabets)
-
-
-def _scope(free: frozenset[Axis], notation: Notation, shown: Sequence[str]) -> Scope:
-    if len(set(shown)) != len(shown) or len(shown) > len(notation.alphabets):
-        raise ValueError(
-            f"up to {len(notation.alphabets)} different axes can be shown, not {list(shown)}"
-        )
-    scope = Scope(notation, dict(zip(shown, notation.alphabets, strict=False)), {})
-    for axis in sorted_axes(free):
-        if axis.base in shown:
-            scope = scope.bind(axis)
-        elif axis.level:
-            raise ValueError(f"the axis {axis.base} has two indices, so it must be shown")
-    return scope
 
 
 # --- Expressions ---------------------------------------------------------------------------------

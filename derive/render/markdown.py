@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from derive.render.document import Heading, Words
+from derive.render.blocks import Heading, Symbols, Words
 from derive.render.latex import to_latex
 from derive.render.latex_rows import lines, runs
 from derive.render.publication import Publication
 from derive.render.seal import MARK
+from derive.render.tree import Node
 
 LINE = 560.0  # points: about what a page of GitHub or a notebook shows
 
@@ -44,16 +45,28 @@ def paragraphs(published: Publication, dialect: Dialect) -> Iterator[str]:
                 yield f"{_escaped(part.about[0].upper() + part.about[1:])}."
         elif isinstance(part, Words):
             yield f"{_words(part, dialect)}."
+        elif isinstance(part, Symbols):
+            yield "\n".join(_table(part, dialect))
         else:
             rows = " \\\\\n".join(f"  {line.text}" for line in lines(part, LINE))
             before, after = dialect.display
             yield f"{before}\\begin{{aligned}}\n{_allowed(rows)}\n\\end{{aligned}}{after}"
 
 
+def _table(symbols: Symbols, dialect: Dialect) -> Iterator[str]:
+    yield from ("| symbol | what it stands for |", "|---|---|")
+    for tree, meaning in symbols.rows:
+        yield f"| {_formula(tree, dialect)} | {_words(meaning, dialect)} |"
+
+
 def _words(block: Words, dialect: Dialect) -> str:
-    before, after = dialect.inline
-    formulas = (f"{before}{_allowed(to_latex(tree))}{after}" for tree in block.formulas)
+    formulas = (_formula(tree, dialect) for tree in block.formulas)
     return _escaped(block.template).format(*formulas)
+
+
+def _formula(tree: Node, dialect: Dialect) -> str:
+    before, after = dialect.inline
+    return f"{before}{_allowed(to_latex(tree))}{after}"
 
 
 def _allowed(latex: str) -> str:

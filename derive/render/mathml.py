@@ -9,7 +9,7 @@ from __future__ import annotations
 from html import escape
 from itertools import pairwise
 
-from derive.render.latex import is_tall, scripts
+from derive.render.latex import is_tall, run_together, scripts
 from derive.render.mathml_name import from_latex, row, scripted
 from derive.render.tree import (
     Call,
@@ -125,7 +125,8 @@ def _product(factors: tuple[Node, ...]) -> list[str]:
     found = _elements(factors[0])
     for left, right in pairwise(factors):
         # Fractions side by side would look like one.
-        apart = isinstance(left, _BIG) or isinstance(right, _BIG)
+        big = isinstance(left, _BIG) or isinstance(right, _BIG)
+        apart = big or run_together(left, right)
         found += [_operator(TIMES)] + ['<mspace width="0.17em"/>'] * apart + _elements(right)
     return found
 

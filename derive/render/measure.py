@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
-from derive.render.latex import is_tall
+from derive.render.latex import is_tall, run_together
 from derive.render.latex_name import WITH_ARGUMENT
 from derive.render.notation import Symbol
 from derive.render.tree import (
@@ -75,7 +76,8 @@ def width(node: Node, style: Style = DISPLAY) -> float:
             signs = BINARY * (len(terms) - 1) + MINUS * terms[0].negative
             return signs * scale + sum(width(term.body, style) for term in terms)
         case Product(factors):
-            return sum(width(f, style) for f in factors) + THIN * scale * (len(factors) - 1)
+            spaces = sum(1 + run_together(a, b) for a, b in pairwise(factors))
+            return sum(width(f, style) for f in factors) + THIN * scale * spaces
         case Fraction(over, under):
             return _stacked(width(over, style.inner()), width(under, style.inner()))
         case Differential(over, under):
@@ -98,8 +100,9 @@ def width(node: Node, style: Style = DISPLAY) -> float:
             return 9 + max(map(_case, cases))
         case Matrix(rows):
             columns = zip(*rows, strict=True)
-            entries = (max(width(entry, INLINE) for entry in column) for column in columns)
-            return sum(entries) + 10.0 * len(rows[0]) + 9.0
+            entry = replace(style, display=False)
+            widths = (max(width(node, entry) for node in column) for column in columns)
+            return sum(widths) + 10.0 * scale * len(rows[0]) + 9.0
         case Dots():
             return 12.0 * scale
         case Equation(left, right):

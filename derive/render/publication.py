@@ -9,7 +9,8 @@ from typing import Literal
 from derive.derivation import derive_or_stage
 from derive.errors import InputError
 from derive.layer import Layer
-from derive.render.document import Block, Form, Heading, document
+from derive.render.blocks import Block, Heading
+from derive.render.document import Form, document
 from derive.render.labels import labels
 from derive.render.notation import Notation
 from derive.render.notation_file import PAPER
@@ -62,11 +63,13 @@ def publication(
     form: Form = "all",
     steps: bool = True,
     notation: Notation = PAPER,
+    symbols: bool = True,
 ) -> Publication:
     """Derive a layer, or develop a study, and lay it out.
 
-    ``wrt`` is an input's label, or all.  Raises InputError where there is no such input, where a
-    study is asked for with respect to one, and where the notation does not fit.
+    ``wrt`` is an input's label, or all; ``symbols`` asks for a table of a layer's symbols.  Raises
+    InputError where there is no such input, where a study is asked for with respect to one, and
+    where the notation does not fit.
     """
     if isinstance(subject, Study):
         if (wrt, form) != ("all", "all"):
@@ -80,5 +83,7 @@ def publication(
         raise InputError(f"{subject.name} has no input {wrt!r} (inputs: {known}, or all)")
     derivation = derive_or_stage(subject)
     wanted = inputs if wrt == "all" else [wrt]
-    blocks = document(derivation, wrt=wanted, form=form, steps=steps, notation=notation)
+    blocks = document(
+        derivation, wrt=wanted, form=form, steps=steps, notation=notation, symbols=symbols
+    )
     return Publication(subject, notation, blocks, sum(1 for _ in derivation.steps()))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sympy import Expr
 
 from derive.expr import Definition
-from derive.render.document import Block, Equation, Heading, Words, name_of
+from derive.render.blocks import Block, Equation, Heading, Words, name_of
 from derive.render.layout import equation, formula
 from derive.render.notation import Notation
 from derive.render.notation_file import PAPER

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from derive.render.document import Block, Equation, Heading, Words
+from derive.render.blocks import Block, Equation, Heading, Symbols, Words
 from derive.render.line import columns
 from derive.render.notation import same
 from derive.render.text import broken, to_line, to_picture
@@ -42,6 +42,8 @@ def lines(blocks: tuple[Block, ...], *, width: int = 80, ascii: bool = False) ->
             yield from _heading(block, width, first=number == 0, spaced=spaced)
         elif isinstance(block, Words):
             yield from _paragraph(block, width, ascii)
+        elif isinstance(block, Symbols):
+            yield from _table(block, width, ascii)
         else:
             yield from _equation(block, width, ascii)
 
@@ -80,6 +82,16 @@ def words(block: Words, ascii: bool) -> str:
 def _paragraph(block: Words, width: int, ascii: bool) -> Iterator[Line]:
     for line in wrapped(words(block, ascii), width - len(MARGIN)):
         yield (Span(MARGIN + line, "plain"),)
+
+
+def _table(block: Symbols, width: int, ascii: bool) -> Iterator[Line]:
+    names = [to_line(tree, ascii) for tree, _ in block.rows]
+    column = max(map(columns, names)) + GAP
+    for name, (_, meaning) in zip(names, block.rows, strict=True):
+        indent = MARGIN + name + " " * (column - columns(name))
+        for line in wrapped(words(meaning, ascii), width - len(MARGIN) - column):
+            yield Span(indent, "formula"), Span(line, "plain")
+            indent = " " * (len(MARGIN) + column)
 
 
 def _equation(block: Equation, width: int, ascii: bool) -> Iterator[Line]:

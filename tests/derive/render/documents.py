@@ -9,7 +9,8 @@ from typing import Any, get_args
 
 from derive.layers import LAYERS
 from derive.render import notation
-from derive.render.document import Block, Equation, Form, document
+from derive.render.blocks import Block, Equation
+from derive.render.document import Form, document
 from derive.render.notation_file import NAMES
 from derive.render.publication import Publication
 from derive.render.study_document import study_document
@@ -23,12 +24,19 @@ KINDS = [(layer, name) for layer in LAYERS for name in NAMES if layer in FIRST o
 
 @cache
 def document_of(
-    layer: str, name: str = "paper", *, wrt: str = "", form: Form = "all", steps: bool = True
+    layer: str,
+    name: str = "paper",
+    *,
+    wrt: str = "",
+    form: Form = "all",
+    steps: bool = True,
+    symbols: bool = False,
 ) -> tuple[Block, ...]:
     """``wrt``: one input, or all."""
     wanted = [wrt] if wrt else []
     derivation = derivation_of(layer)
-    return document(derivation, wrt=wanted, form=form, steps=steps, notation=notation(name))
+    names = notation(name)
+    return document(derivation, wrt=wanted, form=form, steps=steps, notation=names, symbols=symbols)
 
 
 @cache
@@ -40,7 +48,7 @@ def published(layer: str, name: str = "paper", **options: Any) -> Publication:
     """A layer's document for export; the options are those of :func:`document_of`."""
     certified = sum(1 for _ in derivation_of(layer).steps())
     return Publication(
-        LAYERS[layer], notation(name), document_of(layer, name, **options), certified
+        LAYERS[layer], notation(name), document_of(layer, name, symbols=True, **options), certified
     )
 
 

@@ -7,7 +7,8 @@ import pytest
 from derive.expr import adjoint
 from derive.layers import LAYERS
 from derive.render import to_line
-from derive.render.document import Block, Equation, Form, Heading, Words
+from derive.render.blocks import Block, Equation, Heading, Words
+from derive.render.document import Form
 from derive.trace import Result, Step
 from tests.derive.render.documents import FORMS, document_of, equations
 from tests.derive.statements import derivation_of

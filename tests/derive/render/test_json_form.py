@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from derive.render.document import Equation
+from derive.render.blocks import Equation
 from derive.render.json_form import SCHEMA, json_object, json_text
 from derive.studies import STUDIES
 from tests.derive.render.documents import KINDS, equations, published, published_study

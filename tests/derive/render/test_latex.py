@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sympy import Expr
 
-from derive.expr import Var, adjoint, tangent
-from derive.render import PAPER, equation, formula, to_latex
+from derive.expr import Var, adjoint, mul, tangent
+from derive.render import PAPER, equation, formula, notation, to_latex
 from tests.derive.render.formulas import ALL, PLAIN, Formula, var
 from tests.derive.render.latex_faults import faults
 from tests.derive.render.strategies import expressions
@@ -74,3 +74,11 @@ def test_names() -> None:
     assert show(Var("scale_1")) == r"\mathrm{scale\_1}"
     assert show(tangent(var)) == r"\dot{(\sigma_B^2)}"
     assert show(tangent(Var("x_hat"))) == r"\dot{\hat{x}}"
+
+
+def test_names_of_several_letters_do_not_run_together() -> None:
+    product = mul(Var("gamma"), Var("inv_root_var"), Var("x"))
+    code, paper = (to_latex(formula(product, notation(name), ())) for name in ("code", "paper"))
+    assert code == r"\mathtt{gamma} \, \mathtt{inv\_std} \, \mathtt{x}"
+    assert paper == r"\gamma \, \mathrm{inv\_root\_var} \, x"
+    assert to_latex(formula(mul(Var("gamma"), Var("x_hat")), PAPER, ())) == r"\gamma \hat{x}"

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from derive.layers import LAYERS
-from derive.render.document import Heading, Words
+from derive.render.blocks import Heading, Symbols, Words
 from derive.render.markdown import JUPYTER, markdown
 from tests.derive.render.documents import KINDS, equations, published, published_study
 from tests.derive.render.latex_faults import faults
@@ -52,10 +52,16 @@ def test_fences_parse(layer: str, name: str) -> None:
 
 def test_formulas_in_line() -> None:
     document = published("batch_norm")
-    sentences = [b for b in document.blocks if isinstance(b, Words) and b.formulas]
+    sentences = [b for b in document.blocks if isinstance(b, Words)]
+    (table,) = (b for b in document.blocks if isinstance(b, Symbols))
+    sentences += [meaning for _, meaning in table.rows]
     text = markdown(document)
     assert "R has the eigenvalue $`0`$ once" in text
-    assert text.count("$`") == text.count("`$") == sum(len(s.formulas) for s in sentences)
+    assert (
+        text.count("$`")
+        == text.count("`$")
+        == (len(table.rows) + sum(len(s.formulas) for s in sentences))
+    )
     other = markdown(document, JUPYTER)
     assert "`" not in other
     assert "R has the eigenvalue $0$ once" in other

@@ -15,7 +15,8 @@ from derive.layer import Layer
 from derive.layers import LAYERS
 from derive.layers.batch_norm import BATCH_NORM, c, gamma, x_hat, y
 from derive.render import Notation, Symbol, notation, to_latex, to_line
-from derive.render.document import Equation, document
+from derive.render.blocks import Equation
+from derive.render.document import document
 from derive.render.notation_file import FOLDER, NAMES
 from derive.render.notation_fit import fitted
 from tests.cli.calling import call
@@ -116,7 +117,7 @@ def test_latex_as_in_the_documents() -> None:
     assert variance == r"\sigma^2 = \frac{1}{m} \sum_{i=1}^{m} (Z^{[l](i)} - \mu)^2"
     assert r"\hat{Z}^{[l](i)}^" not in "".join(latex("layer"))  # a double superscript
     assert latex("lamp")[0] == r"m = \frac{1}{k} \sum_{t=1}^{k} x_t"
-    assert r"\mathtt{u} = \frac{\mathtt{gamma} \mathtt{inv\_std}}{\mathtt{m}}" in latex("code")
+    assert r"\mathtt{u} = \frac{\mathtt{gamma} \, \mathtt{inv\_std}}{\mathtt{m}}" in latex("code")
 
 
 def test_a_name_for_a_root_is_told_before_it_is_used_and_only_where_there_is_one() -> None:

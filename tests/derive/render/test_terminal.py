@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from derive.render import PAPER, formula
-from derive.render.document import Block, Equation, Heading, Words
+from derive.render.blocks import Block, Equation, Heading, Words
 from derive.render.line import columns
 from derive.render.notation import same
 from derive.render.terminal import GAP, Line, Span, lines, words, wrapped
