@@ -107,6 +107,6 @@ def on_objects(module: ModuleType, block: int) -> None:
     centre is too far from the mean.
     """
     python = {k: v.py_func for k, v in vars(module).items() if hasattr(v, "py_func")}
-    block = 2 * block if python else block  # several runs of each channel
+    block = 4 * block if python else block  # with several runs of a channel, and rows by fours
     own = {"_WIDE": object, "_BLOCK": block, "_RUN": 2, "_LANES": (3, 4), "_far": lambda *_: False}
     vars(module).update(python | {k: v for k, v in own.items() if hasattr(module, k)})

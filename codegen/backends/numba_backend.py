@@ -26,7 +26,6 @@ import numbers
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import pairwise, repeat
 from threading import Thread
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 

@@ -186,16 +186,35 @@ def _element(reading: Reading) -> str:
 
 def _along_rows(reading: Reading) -> str:
     """The loop over rows (i), whose elements (k) belong to one channel or another."""
-    lines = _head(reading, "rows", "channels side by side in rows")
+    return _sums_along_rows(reading) if reading.sums else _map_along_rows(reading)
+
+
+def _map_along_rows(reading: Reading) -> str:
     first = reading.data[0]
-    lines += [
+    lines = [
+        *_head(reading, "rows", "channels side by side in rows"),
         f"    for i in range({first}.shape[0]):",
         f"        for k in range({first}.shape[1]):",
+        *_call(reading, "i, k", [f"{value}[k]" for value in reading.values], 12),
+        *(f"            {made}[i, k] = _store({one}, {made})" for made, one in _each(reading)),
     ]
-    lines += _call(reading, "i, k", [f"{value}[k]" for value in reading.values], 12)
-    for made, one in _each(reading):
-        into = f"{made}[k] += {one}" if reading.sums else f"{made}[i, k] = _store({one}, {made})"
-        lines.append(" " * 12 + into)
+    return "\n".join(lines)
+
+
+def _sums_along_rows(reading: Reading) -> str:
+    """With four rows (r) at once, one from each quarter of the data."""
+    first = reading.data[0]
+    lines = [
+        *_head(reading, "rows", "channels side by side in rows"),
+        f"    for i in range({first}.shape[1]):",
+        f"        for k in range({first}.shape[2]):",
+        *(f"            {value}_k = {value}[k]" for value in reading.values),
+        *(f"            {made}_k = 0" for made in reading.made),
+        "            for r in range(4):",
+        *_call(reading, "r, i, k", [f"{value}_k" for value in reading.values], 16),
+        *(f"                {made}_k += {one}" for made, one in _each(reading)),
+        *(f"            {made}[k] += {made}_k" for made in reading.made),
+    ]
     return "\n".join(lines)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import pairwise, repeat
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -24,13 +23,14 @@ from codegen.backends.numpy_support import _BLOCK, _WIDE, Array, _Layout, _wide
 # How a pass runs.  Seen as (before, channels, after) the data are read from the first element to
 # the last, as they lie in memory: anything else costs more than the cache gives back.  Where a
 # channel has many elements side by side (images) a loop goes along such a run; otherwise along a
-# row, whose channels lie side by side, and short rows are taken several at a time.  All numbers
-# are float64 in registers.  Only arrays that do not lie so are copied, block by block.
+# row, whose channels lie side by side, and short rows are taken several at a time; sums go along
+# four rows from four quarters of the data at once, to load and store a quarter as many totals.
+# All numbers are float64 in registers.  Arrays that do not lie so are copied, block by block.
 _RUN = 24  # elements from which on a run is worth a loop of its own
 _LANES = 64, 256  # elements of a row that is too short, and of several together
 _SHARE = 2**17  # elements that are worth a thread
 _SAMPLE = (16, 4)  # elements of one reduced axis, or of each of several, that give the centre
-_SEEN = {"e": np.uint16, "E": np.int16, "f": np.float32, "d": np.float64}  # E is bfloat16
+_BITS = {"e": np.uint16, "E": np.int16}  # how float16 and bfloat16 are seen by loops
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Loops = tuple[Callable[..., None], Callable[..., None]]  # along rows, along runs
@@ -129,51 +129,40 @@ def _read(
 
     ``values`` are one for each channel, and so are the sums.
     """
-    totals = [np.zeros(layout.channels, _WIDE) for _ in range(sums)]
-    own = [v.reshape(-1) if np.ndim(v) else np.full(layout.channels, v, _WIDE) for v in values]
-    for arrays, written, channels in _pieces(layout, data, results):
-        tasks, found = [], []
-        for part in _parts(arrays[0].shape):
-            found.append([np.zeros(arrays[0].shape[1], _WIDE) for _ in totals])
-            of_part = [one[part[1]] for one in found[-1]], [v[channels][part[1]] for v in own]
-            blocks = [a[part] for a in arrays], [w[part] for w in written]
-            tasks.append(partial(_loop, loops, *blocks, *of_part))
-        _together(tasks)
-        for part_sums in found:
-            for total, one in zip(totals, part_sums, strict=True):
-                total[channels] += one
-    return [total.reshape(layout.group_shape) for total in totals]
-
-
-def _pieces(
-    layout: _Layout, data: Sequence[Array], results: Sequence[Array]
-) -> Iterator[tuple[list[Array], list[Array], slice]]:
-    """The data and results as arrays (before, channels, after) that loops can take, and which
-    channels they are: whole if they lie so, else copies of one block after another."""
     shape, axis = layout.shape, layout.axis
-    every = (*data, *results)
+    channels = shape[axis]
+    totals = [np.zeros(channels, _WIDE) for _ in range(sums)]
+    own = [
+        v.reshape(-1) if isinstance(v, np.ndarray) else np.full(channels, v, _WIDE) for v in values
+    ]
+    every = [*data, *results]
     if 0 in shape:
-        return
-    first = every[0].dtype
-    if first.char in _SEEN and first.isnative and all(map(_in_order, every, repeat(first))):
-        whole = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
-        seen = [a.view(_SEEN[first.char]).reshape(whole) for a in every]
-        yield seen[: len(data)], seen[len(data) :], slice(None)
-        return
-    for block in _blocks(shape):
-        copies = [np.ascontiguousarray(_wide(a[block])) for a in data]
-        made = [np.empty(copies[0].shape, _WIDE) for _ in results]
-        size = copies[0].shape
-        whole = math.prod(size[:axis]), size[axis], math.prod(size[axis + 1 :])
-        channels = block[axis] if axis < len(block) else slice(None)
-        yield [c.reshape(whole) for c in copies], [w.reshape(whole) for w in made], channels
-        for result, one in zip(results, made, strict=True):
-            result[block] = one
+        pass
+    elif all(_in_order(a, every[0].dtype) for a in every):
+        whole = math.prod(shape[:axis]), channels, math.prod(shape[axis + 1 :])
+        if seen := _BITS.get(every[0].dtype.char):
+            every = [a.view(seen) for a in every]
+        _share_out(loops, [a.reshape(whole) for a in every], len(data), totals, own)
+    else:
+        for block in _blocks(shape):
+            copies = [np.ascontiguousarray(_wide(a[block])) for a in data]
+            size = copies[0].shape
+            copies += [np.empty(size, _WIDE) for _ in results]
+            whole = math.prod(size[:axis]), size[axis], math.prod(size[axis + 1 :])
+            part = block[axis] if axis < len(block) else slice(None)
+            blocks = [c.reshape(whole) for c in copies]
+            _share_out(loops, blocks, len(data), [t[part] for t in totals], [v[part] for v in own])
+            for result, made in zip(results, copies[len(data) :], strict=True):
+                result[block] = made
+    group_shape = layout.group_shape
+    return [total.reshape(group_shape) for total in totals]
 
 
 def _in_order(array: Array, dtype: np.dtype[Any]) -> bool:
     """Whether an array of this dtype lies in memory as compiled loops read it."""
-    return array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned
+    own, flags = array.dtype, array.flags
+    known = own == dtype and own.char in "eEfd" and own.isnative
+    return known and flags.c_contiguous and flags.aligned
 
 
 def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
@@ -188,16 +177,30 @@ def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
             yield (*(slice(k, k + 1) for k in outer), slice(start, start + length))
 
 
-def _parts(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
-    """The shares of the threads, of the elements before the channels or else of the channels."""
+def _share_out(
+    loops: _Loops, arrays: list[Array], inputs: int, sums: list[Array], values: list[Array]
+) -> None:
+    """The loop over arrays (before, channels, after), its elements shared out to threads: those
+    before the channels, or else the channels."""
+    shape = arrays[0].shape
     cut = 0 if shape[0] > 1 else 1
     threads = min(math.prod(shape) // _SHARE, shape[cut])
     if threads > 1:
         threads = min(threads, numba.get_num_threads())
-    threads = max(threads, 1)
-    ends = [k * shape[cut] // threads for k in range(threads + 1)]
-    shares = [slice(start, end) for start, end in pairwise(ends)]
-    return [(share, slice(None)) if cut == 0 else (slice(None), share) for share in shares]
+    if threads <= 1:
+        _loop(loops, arrays, inputs, sums, values)
+        return
+    tasks, found = [], []
+    for k in range(threads):
+        share = slice(k * shape[cut] // threads, (k + 1) * shape[cut] // threads)
+        some, own = ((share,), slice(None)) if cut == 0 else ((slice(None), share), share)
+        found.append([np.zeros_like(total) for total in sums])
+        of_share = [total[own] for total in found[-1]], [value[own] for value in values]
+        tasks.append(partial(_loop, loops, [a[some] for a in arrays], inputs, *of_share))
+    _together(tasks)
+    for part in found:
+        for total, one in zip(sums, part, strict=True):
+            total += one
 
 
 def _together(tasks: Sequence[Callable[[], None]]) -> None:
@@ -211,33 +214,32 @@ def _together(tasks: Sequence[Callable[[], None]]) -> None:
 
 
 def _loop(
-    loops: _Loops,
-    arrays: Sequence[Array],
-    results: Sequence[Array],
-    sums: Sequence[Array],
-    values: Sequence[Array],
+    loops: _Loops, arrays: list[Array], inputs: int, sums: list[Array], values: list[Array]
 ) -> None:
-    """The compiled loop over arrays (before, channels, after), along rows or along runs."""
+    """The compiled loop, along runs or along rows; short rows several at a time."""
     along_rows, along_runs = loops
     before, channels, run = arrays[0].shape
     if run >= _RUN:
-        along_runs(*arrays, *values, *results, *sums)
+        along_runs(*arrays[:inputs], *values, *arrays[inputs:], *sums)
         return
+    lanes = channels * run
     short, enough = _LANES
-    fold = min(before, enough // (channels * run)) if channels * run < short else 1
-    for count, rows in ((fold, slice(before % fold, None)), (1, slice(before % fold))):
-        lanes = count * channels * run
-        flat = [a[rows].reshape(-1, lanes) for a in (*arrays, *results)]
-        spread, found = values, sums
-        if lanes > channels:
-            spread = [np.tile(np.repeat(v, run), count) for v in values]
-            found = [np.zeros(lanes, _WIDE) for _ in sums]
-        along_rows(*flat[: len(arrays)], *spread, *flat[len(arrays) :], *found)
-        if lanes > channels:
-            for total, one in zip(sums, found, strict=True):
-                total += np.add.reduce(one.reshape(count, channels, run), axis=(0, 2))
-        if not before % fold:
-            break
+    fold = min(before, enough // lanes) if lanes < short else 1
+    # Sums take four streams of rows at once, and what is left over goes element by element.
+    bulk, streams = before - before % (4 * fold if sums else fold), (4,) if sums else ()
+    spread, found = values, sums
+    if fold * run > 1:
+        spread = [np.tile(np.repeat(value, run), fold) for value in values]
+        found = [np.zeros(fold * lanes, _WIDE) for _ in sums]
+    if bulk:
+        rows = [a[:bulk].reshape(*streams, -1, fold * lanes) for a in arrays]
+        along_rows(*rows[:inputs], *spread, *rows[inputs:], *found)
+    if fold * run > 1:
+        for total, one in zip(sums, found, strict=True):
+            total += np.add.reduce(one.reshape(fold, channels, run), axis=(0, 2))
+    if bulk < before:
+        rest = [a[bulk:] for a in arrays]
+        along_runs(*rest[:inputs], *values, *rest[inputs:], *sums)
 
 
 def _near_mean(x: Array, layout: _Layout) -> Array:
@@ -251,4 +253,4 @@ def _near_mean(x: Array, layout: _Layout) -> Array:
 
 def _far(rest: Array, squares: Array, m: int) -> bool:
     """Whether a centre was so far from the mean that sums about it have lost digits."""
-    return bool(np.any(2 * m * rest**2 > squares))
+    return bool((2 * m * rest**2 > squares).any())

@@ -7,6 +7,7 @@ shared.  :mod:`numpy_instance_support` and :mod:`numpy_group_support` have other
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -46,7 +47,7 @@ class _Layout(NamedTuple):
     @property
     def m(self) -> int:
         """How many elements each row has."""
-        return int(np.prod([self.view[k] for k in self.reduced], dtype=np.int64))
+        return math.prod(self.view[k] for k in self.reduced)
 
     def per_row(self) -> Array:
         """Room for one value for each row, in the shape that broadcasts against the data."""

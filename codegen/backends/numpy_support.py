@@ -7,6 +7,7 @@ linted, typed and tested like everything else.
 
 from __future__ import annotations
 
+import math
 import numbers
 import operator
 from collections.abc import Iterator, Sequence
@@ -35,7 +36,7 @@ class _Layout(NamedTuple):
     @property
     def m(self) -> int:
         """How many elements each channel has."""
-        return int(np.prod([self.shape[k] for k in self.reduced], dtype=np.int64))
+        return math.prod(self.shape[k] for k in self.reduced)
 
     @property
     def channels(self) -> int:
@@ -87,7 +88,8 @@ def _wide(block: Array) -> Array:
 def _array(name: str, value: npt.ArrayLike | None) -> Array:
     """The value as an array of floats; TypeError naming any other dtype."""
     array = np.asarray(value)
-    if array.dtype.name not in _FLOATS:
+    # Characters are quick to tell; bfloat16 has none of its own in NumPy.
+    if array.dtype.char not in "efd" and array.dtype.name not in _FLOATS:
         raise TypeError(f"{name} has dtype {array.dtype}; one of {', '.join(_FLOATS)} is needed")
     return array
 

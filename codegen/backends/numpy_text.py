@@ -6,6 +6,7 @@ Braces are filled by :mod:`codegen.backends.numpy_backend`; nothing here compute
 from __future__ import annotations
 
 IMPORTS = """\
+import math
 import numbers
 import operator
 from collections.abc import Iterator, Sequence

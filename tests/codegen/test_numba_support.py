@@ -22,8 +22,8 @@ from codegen.backends.numba_support import (
     _far,
     _from_bits,
     _near_mean,
-    _parts,
-    _pieces,
+    _read,
+    _share_out,
     _to_bits,
     _together,
 )
@@ -90,19 +90,28 @@ def test_blocks_meet_every_element_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize(
-    ("shape", "threads"), [((4000, 100), 2), ((1, 400, 1000), 2), ((1000, 100), 1), ((1, 1), 1)]
+    ("shape", "shares"),
+    [((4000, 100, 1), 2), ((1, 400, 1000), 2), ((1000, 100, 1), 1), ((1, 1, 1), 1)],
 )
 def test_shares_of_threads(
-    shape: tuple[int, ...], threads: int, monkeypatch: pytest.MonkeyPatch
+    shape: tuple[int, ...], shares: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Every element is in one share, with the sums and values of its own channels."""
+    lock, seen, met = Lock(), [], np.zeros(shape)
+
+    def loop(_: object, arrays: list[Any], inputs: int, sums: list[Any], values: list[Any]) -> None:
+        with lock:
+            seen.append(arrays[0].shape)
+            arrays[0] += 1
+            sums[0] += values[0]
+
     monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
-    three = (*shape, 1)[:3]
-    parts = _parts(three)
-    met = np.zeros(three, np.int8)
-    for part in parts:
-        met[part] += 1
+    monkeypatch.setattr(numba_support, "_loop", loop)
+    total, value = np.zeros(shape[1]), np.arange(shape[1], dtype=float)
+    _share_out((loop, loop), [met], 1, [total], [value])
     assert (met == 1).all()
-    assert len(parts) == threads
+    assert len(seen) == shares
+    assert np.array_equal(total, value * (shares if shape[0] > 1 else 1))
 
 
 def test_tasks_run_in_threads_of_their_own() -> None:
@@ -120,20 +129,23 @@ def test_tasks_run_in_threads_of_their_own() -> None:
     assert barrier_passed.count(get_ident()) == 1
 
 
-def test_what_does_not_lie_in_order_is_copied() -> None:
+def test_what_does_not_lie_in_order_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.arange(24.0, dtype=np.float32).reshape(2, 3, 4)
     odd = np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(np.float32).reshape(x.shape)
-    layout = _layout(x, 1)
-    ((seen,), _, _), *none = _pieces(layout, (x,), ())
-    assert np.shares_memory(seen, x)
-    assert not none
+    seen: list[Any] = []
+    monkeypatch.setattr(numba_support, "_loop", lambda _, arrays, *rest: seen.append(arrays[0]))
+    loops = (print, print)
+    _read(loops, _layout(x, 1), (x,), ())
+    assert np.shares_memory(seen.pop(), x)
     for other in (np.asfortranarray(x), x[:, :, ::-1], x.astype(">f4"), odd, x.astype(object)):
-        for arrays, _, channels in _pieces(_layout(other, 1), (other,), ()):
-            assert arrays[0].flags.c_contiguous
-            assert arrays[0].flags.aligned
-            assert arrays[0].dtype == np.float64
-            assert not np.shares_memory(arrays[0], other)
-            assert channels == slice(None)
+        _read(loops, _layout(other, 1), (other,), ())
+        copy = seen.pop()
+        assert copy.flags.c_contiguous
+        assert copy.flags.aligned
+        assert copy.dtype == np.float64
+        assert not np.shares_memory(copy, other)
+        assert np.array_equal(copy.reshape(other.shape), other.astype(float))
+    assert not seen
 
 
 def test_the_guessed_centre_is_near_the_mean_and_costs_little() -> None:
