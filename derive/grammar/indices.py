@@ -46,6 +46,7 @@ def indices_of(equation: Equation, names: Mapping[str, Expr], shown: Sequence[st
     Raises SourceError where a letter could be more than one thing.
     """
     found = _Finder(equation, names, shown)
+    found.check_derivatives()
     found.check_scopes()
     found.assign()
     found.check_missing()
@@ -77,6 +78,14 @@ def quantities(node: Node) -> Iterator[Quantity]:
         yield from quantities(child)
 
 
+def derivatives(node: Node) -> Iterator[Derivative]:
+    """Every derivative, from left to right."""
+    if isinstance(node, Derivative):
+        yield node
+    for child in children(node):
+        yield from derivatives(child)
+
+
 @dataclass
 class _Finder:
     equation: Equation
@@ -87,6 +96,18 @@ class _Finder:
     summed: set[str] = field(default_factory=set)
 
     # --- Scopes ----------------------------------------------------------------------------------
+
+    def check_derivatives(self) -> None:
+        """∂y/∂x without indices may be one entry of a Jacobian, or all of them."""
+        for node in (*derivatives(self.equation.left), *derivatives(self.equation.right)):
+            if node.of is None or node.of.indices or node.wrt.indices:
+                continue
+            both = set(self._axes(node.of)) & set(self._axes(node.wrt))
+            if any(axis.base in self.shown for axis in both):
+                of, wrt = node.of.name.text, node.wrt.name.text
+                self._fail(
+                    node.place, f"which element of {of} by which of {wrt}? Write their indices"
+                )
 
     def check_scopes(self) -> None:
         free = self._walk(self.equation.left, frozenset(), None)

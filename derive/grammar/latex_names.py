@@ -183,6 +183,8 @@ def name(cursor: Cursor) -> Written:
     if inner is not None:
         if (inner.below and below) or (inner.above and above):
             raise cursor.source.error(token.place, "scripts inside the accent and behind it")
+        if inner.above and not printed(inner.above).startswith(("(", "[")):
+            raise cursor.source.error(token.place, "an exponent stands behind the accent")
         below, above = below or inner.below, above or inner.above
     place = Place(token.place.line, token.place.start, _end_before(cursor, token))
     return Written(_SAME.get(key, key) + "'" * primes, font, below, above, place)

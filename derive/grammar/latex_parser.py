@@ -142,6 +142,8 @@ class LatexParser(LatexReader):
             self.fail(rf"a number behind a factor needs its sign: \cdot {item.text}")
         parenthesis = self.sees("(", r"\left")
         factor = self._factor()
+        if isinstance(before, Number) and _is_numeric(factor):
+            self.fail(r"is this a sum, as in 1½, or a product? Write + or \cdot", place)
         inner = factor.base if isinstance(factor, Power) else factor
         if parenthesis and isinstance(before, Quantity | Power) and isinstance(inner, Quantity):
             self.fail(
@@ -298,3 +300,8 @@ class LatexParser(LatexReader):
         if not self._vocabulary.batch:
             self.fail("this layer has no batch that |B| could count", bar.place)
         return Quantity(Token("name", self._vocabulary.batch, bar.place), None)
+
+
+def _is_numeric(part: Part) -> bool:
+    """Whether this is a fraction of numbers."""
+    return isinstance(part, Product) and all(isinstance(each, Number) for _, each in part.factors)

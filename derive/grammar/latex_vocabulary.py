@@ -114,6 +114,8 @@ class Vocabulary:
             raise source.error(
                 flat(above)[0].place, "an exponent is a number; an index stands below"
             )
+        if printed(above)[0] == "(" and printed(above)[-1] == ")":
+            raise source.error(written.place, f"is {printed(above)} an index or an exponent?")
         power = exponent(above)
         if not meaning.square:
             return Power(quantity, power, written.place)

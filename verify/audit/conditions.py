@@ -71,6 +71,10 @@ def _value(**values: int) -> Condition:
     return Condition(name, name.replace(", ", " and "), values=values)
 
 
+PARTIAL = Condition(
+    "partial derivatives",
+    "each ∂ is that of one definition, with the other quantities in it held constant",
+)
 SINGLE = Condition("m = 1", "there is one element, m = 1")
 VALUES = (
     _value(eps=0),

@@ -64,7 +64,7 @@ class _Words:
         for identity in judgement.identities:
             source = self._expr(identity.source)
             yield f"It takes {self._identity(identity)}, by the definition of {source}."
-            if judgement.difference is not None and judgement.condition is None:
+            if judgement.difference is not None and judgement.example is None:
                 off = self._expr(judgement.difference)
                 yield f"Without it the right side would be off by {off}."
         if judgement.condition is not None:

@@ -30,6 +30,7 @@ from derive.trace import CertificationError, JacobianEntry
 from verify.audit import formula_exact
 from verify.audit.conditions import (
     INDICES,
+    PARTIAL,
     SINGLE,
     VALUES,
     Condition,
@@ -90,6 +91,11 @@ def judge(
     reading = read(question, about, own or {})
     if (found := _proved(reading)) is not None:
         return found
+    if reading.wrt is not None and not question.held:
+        found = _proved(replace(reading, partial=True))
+        if found is not None:  # ∂ says as much, but a Jacobian is printed with it too
+            verdict = found.verdict if reading.entry is None else CONDITIONAL
+            return replace(found, verdict=verdict, condition=PARTIAL)
     for convention in filter(reading.mentions, conventions(about)):
         if (found := _proved(reading.under(convention))) is not None:
             return replace(found, verdict=CONDITIONAL, condition=convention)

@@ -183,7 +183,7 @@ def _reference(reading: Reading) -> Reference:
     layer = reading.subject.layer
     ships = LAYERS.get(layer.name) == layer
     reference = REFERENCES[layer.name] if ships else reference_of(layer)
-    held = reading.question.held
+    held = reading.held
     if not held:
         return reference
     forward = reference.forward

@@ -52,6 +52,7 @@ class Reading:
     own: Mapping[str, Definition]
     convention: Condition | None = None
     sizes: Sequence[int] = range(2, 5)  # at which the oracle compares
+    partial: bool = False  # each ∂ is of one definition, the other quantities in it held constant
 
     # --- Under conditions ------------------------------------------------------------------------
 
@@ -139,7 +140,16 @@ class Reading:
 
     @cached_property
     def tangents(self) -> dict[str, Definition]:
+        if self.partial:
+            return self.subject.partials(self.wrt)
         return self.subject.tangents(self.wrt, self.question.held)
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The quantities that a derivative on the left side takes as constants."""
+        if not self.partial or self.entry is None:
+            return self.question.held
+        return tuple(d.var.label for d in self.subject.layer if d.var.label != self.entry.of.label)
 
     @cached_property
     def adjoints(self) -> dict[str, Definition]:

@@ -94,15 +94,28 @@ class Subject:
         """d(every quantity)/d wrt by the chain rule, in terms of those before it."""
         if wrt is None:
             return {}
+        seed = self._seed(wrt)
+        pushed = jvp(self.program(held), {self.value(wrt.label): seed.expr})
+        return {**self._zeros(), **{d.var.label: d for d in pushed}, seed.var.label: seed}
+
+    def partials(self, wrt: Var | None) -> dict[str, Definition]:
+        """∂(every quantity)/∂ wrt of its definition alone, the others in it held constant."""
+        if wrt is None:
+            return {}
+        seed = self._seed(wrt)
+        alone = (jvp((d,), {self.value(wrt.label): seed.expr}) for d in self.layer)
+        pushed: dict[str, Definition] = {d.var.label: d for each in alone for d in each}
+        return {**self._zeros(), **pushed, seed.var.label: seed}
+
+    def _seed(self, wrt: Var) -> Definition:
+        """The tangent of a quantity at all indices when it moves at one."""
         var = self.value(wrt.label)
         pairs = zip(var.axes, wrt.axes, strict=True)
-        seed = mul(*(Delta(here, there) for here, there in pairs))
-        pushed = jvp(self.program(held), {var: seed})
-        known: dict[str, Definition] = {d.var.label: d for d in pushed}
-        known[tangent(var).label] = Definition(tangent(var), seed)
+        return Definition(tangent(var), mul(*(Delta(here, there) for here, there in pairs)))
+
+    def _zeros(self) -> dict[str, Definition]:
         still = (*self.layer.inputs, *(d.var for d in self.layer))
-        zeros = {tangent(var).label: Definition(tangent(var), mul(0)) for var in still}
-        return {**zeros, **known}
+        return {tangent(var).label: Definition(tangent(var), mul(0)) for var in still}
 
     def value(self, label: str) -> Var:
         """A quantity of the layer, at its own indices."""

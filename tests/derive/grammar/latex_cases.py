@@ -148,6 +148,15 @@ REFUSED: list[tuple[str, int, str]] = [
     (r"y_i = \mathbf{x}_i + x_i", 22, r"x in two fonts"),
     (r"y_i = \bar{x}_i", 7, r"unknown name \bar{x}"),
     (r"\frac{\partial L}{\partial x_i} = \frac{\partial \ell}{\partial y_i}", 50, r"two losses"),
+    (r"y_i = x_i^{(2)}", 7, r"is (2) an index or an exponent?"),
+    (r"y_i = \hat{x_i^2}", 7, r"an exponent stands behind the accent"),
+    (r"y_i = 1\frac{1}{2}", 8, r"is this a sum, as in 1½, or a product?"),
+    (
+        r"\frac{\partial\ell}{\partial x} = "
+        r"\frac{\partial\ell}{\partial y}\frac{\partial y}{\partial x}",
+        66,
+        r"which element of y by which of x?",
+    ),
     # Indices
     (r"y_i = \gamma \hat{x} + \beta", 14, r"x_hat has no index along the axis n"),
     (r"\mu = \sum_{i=1}^m x", 20, r"x has no index along the axis n"),

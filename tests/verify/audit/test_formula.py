@@ -160,6 +160,38 @@ def test_the_condition_is_named(text: str, condition: str) -> None:
     assert headline(found) == f"equal under a condition: {condition}"
 
 
+def quotient(of: str, wrt: str) -> str:
+    return rf"\frac{{\partial {of}}}{{\partial {wrt}}}"
+
+
+X_HAT, MU, VAR = r"\hat{x}_i", r"\mu", r"\sigma^2"
+THROUGH = [quotient("L", name) + quotient(name, "x_i") for name in (X_HAT, MU, VAR)]
+CHAIN = [
+    (quotient("L", "x_i") + " = " + " + ".join(THROUGH), EQUAL, "partial derivatives"),
+    (
+        quotient("L", "x_i") + r" = \sum_j " + quotient("L", "y_j") + quotient("y_j", "x_i"),
+        EQUAL,
+        "",
+    ),
+    (quotient(X_HAT, "x_i") + rf" = 1/{ROOT}", CONDITIONAL, "partial derivatives"),
+    (quotient(VAR, MU) + r" = -\frac2m\sum_i (x_i - \mu)", EQUAL, ""),
+]
+
+
+@pytest.mark.parametrize(("text", "verdict", "condition"), CHAIN)
+def test_partial_and_total_derivatives(text: str, verdict: str, condition: str) -> None:
+    """∂ is printed for both: the total one, of a Jacobian, is tried first."""
+    found = audit(text)
+    assert (found.verdict, found.cases > 0) == (verdict, True)
+    assert (found.condition.name if found.condition else "") == condition
+    if condition:
+        assert "the other quantities in it held constant" in words(found)
+
+
+def test_a_chain_rule_that_lacks_a_way_is_wrong() -> None:
+    assert audit(quotient("L", "x_i") + " = " + " + ".join(THROUGH[:2])).verdict == WRONG
+
+
 def test_a_formula_for_one_element_alone_is_wrong_and_says_so() -> None:
     found = audit(r"\frac{\partial\ell}{\partial x_i} = 2\frac{\partial\ell}{\partial x_i}")
     assert found.verdict == WRONG
