@@ -202,7 +202,7 @@ def test_without_the_identity_nothing_is_proved(
     about = subject("batch_norm")
     bare = replace(about, chart=replace(about.chart, identities=()))
     ((_, judgement),) = answers(*statement(number), bare)
-    assert judgement.verdict == "cannot be proved"
+    assert not judgement.holds
 
 
 def test_held_quantities_matter() -> None:
@@ -210,7 +210,7 @@ def test_held_quantities_matter() -> None:
     for number in ("001.11", "001.13"):
         where, taken = statement(number)
         ((_, judgement),) = answers(where, replace(taken, held=()))
-        assert judgement.verdict == WRONG
+        assert not judgement.holds
 
 
 def test_different_indices_matter() -> None:
