@@ -120,11 +120,22 @@ def _show(report: Report) -> None:
         say(f"It takes no epsilon: {report.eps:g} is assumed to be built in (--eps says another).")
     print()
     _show_gradients(report)
+    if report.right:
+        say(_guarantee(report))
     _show_reasons(report)
     _show_numerics(report)
     for warning in report.warnings:
         say(f"warning: {warning}")
     say(_verdict(report))
+
+
+def _guarantee(report: Report) -> str:
+    if report.exact:
+        return (
+            f"exact: on rational numbers {report.exact} of {report.exact} results are equal to the "
+            "true gradients, without a tolerance."
+        )
+    return "checked: in floating point, to nine digits, against exact values."
 
 
 def _verdict(report: Report) -> str:

@@ -49,10 +49,14 @@ def run(
             first = first or error
             continue
         found["dx"] = _moved(found["dx"], probe, axis, 1)
-        changed = [k for k, v in arrays.items() if not np.array_equal(v, copies[k], equal_nan=True)]
+        changed = [k for k, v in arrays.items() if not _same(v, copies[k])]
         return Called(found, tuple(changed))
     assert first is not None
     raise first
+
+
+def _same(one: Any, other: Any) -> bool:
+    return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
 
 
 def prepared(shape: Shape, probe: Probe) -> Callable[[], Any]:
@@ -91,7 +95,7 @@ def fitted(
         raise InputError(f"it returns {', '.join(named) or 'nothing'}; at least dx is needed")
     for name, array in named.items():
         due = whole if name == "dx" else probe.gamma.shape
-        if array.dtype.kind != "f":
+        if array.dtype.kind != probe.x.dtype.kind:
             raise InputError(f"{name} is of dtype {array.dtype}, not of floats")
         if array.shape != due:
             if name == "dx" or array.size != probe.gamma.size:

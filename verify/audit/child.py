@@ -107,6 +107,8 @@ def _tasks(
     ranks = tuple(request["ranks"])
     if "probes" in request["tasks"]:
         yield from _probes(request, folder, shape, eps)
+        if shape.takes_eps and shape.takes_gamma and not shape.tensors:
+            yield from _exactly(request, shape)
     tasks: dict[str, Callable[[], Any]] = {
         "accuracy": lambda: numerics.accuracy(shape, layer, eps, ranks),
         "contract": lambda: numerics.contract(shape, layer, eps, ranks),
@@ -148,6 +150,32 @@ def _probes(
             break
         else:
             yield "raised", {"k": k, "why": raised}
+
+
+def _exactly(request: dict[str, Any], shape: Any) -> Iterator[Event]:
+    """The kernel on exact numbers, if it computes with them."""
+    from verify.audit.rationals import probe_of, written
+
+    results = []
+    try:
+        for numbers in request["exact"]:
+            probe = probe_of(request["layer"], numbers)
+            found = _of_any_rank(shape, probe, request["axis"])
+            results.append({name: written(array) for name, array in found.items()})
+    except Exception as error:  # most kernels were not made for this
+        yield "inexact", {"why": _said(error)}
+        return
+    yield "exact", {"results": results}
+
+
+def _of_any_rank(shape: Any, probe: Any, axis: int) -> dict[str, Any]:
+    """On a matrix, or the same as an image."""
+    from verify.audit.calling import run
+
+    try:
+        return run(shape, probe, None, axis).results
+    except Exception:
+        return run(shape, probe.padded(2), None, axis).results
 
 
 def _said(error: BaseException) -> str:

@@ -78,7 +78,7 @@ class Words:
     def same(self, diagnosis: Diagnosis) -> Iterator[str]:
         """Other mistakes that come to the same."""
         for other in diagnosis.same:
-            yield f"The same is: {other.kind}. {self.sentence(other)}"
+            yield f"It comes to the same as: {other.kind}. {self.sentence(other)}"
 
     def sentence(self, hypothesis: Hypothesis) -> str:
         """The mistake in words, and the line that it is in."""
@@ -166,6 +166,7 @@ def plain(report: Report) -> dict[str, Any]:
     return {
         "verdict": "right" if report.right else "wrong",
         "called": report.shape,
+        "exact": report.exact,
         "eps": report.eps,
         "gradients": [_gradient(gradient) for gradient in report.gradients],
         "diagnoses": [_plain_diagnosis(report, d) for d in report.diagnoses],

@@ -64,7 +64,9 @@ class Probe:
 
     @property
     def wide(self) -> Probe:
-        """The same numbers in float64."""
+        """The same numbers in float64; exact numbers as they are."""
+        if self.x.dtype == object:
+            return self
         x, gamma, beta, dy = (
             np.asarray(a, np.float64) for a in (self.x, self.gamma, self.beta, self.dy)
         )

@@ -26,15 +26,19 @@ SHOWN = 200  # characters of what a kernel printed
 
 @dataclass(frozen=True)
 class Request:
-    """What to try: ``tasks`` are probes, accuracy, contract and speed; ``mapped`` is what the user
-    says about the call; ``ranks`` are those of x that the kernel takes, and ``axis`` is where its
-    channels are; ``memory`` is in bytes, ``timeout`` in seconds."""
+    """What to try: ``tasks`` are probes, accuracy, contract and speed.
+
+    ``mapped`` is what the user says about the call, ``axis`` is where the kernel has its channels,
+    ``ranks`` are those of x that it takes; ``exact`` are batches of rational numbers; ``timeout``
+    is in seconds, ``memory`` in bytes.
+    """
 
     target: str
     layer: str
     mapped: tuple[Any, ...] = ((), (), "")
     tasks: tuple[str, ...] = ("probes",)
     ranks: tuple[int, ...] = (2, 3, 4)
+    exact: tuple[Any, ...] = ()
     axis: int = 1
     eps: float = 1e-5
     timeout: float = 60.0

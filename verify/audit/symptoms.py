@@ -33,6 +33,12 @@ class Gradient:
         return max(self.errors.values())
 
     @property
+    def typical(self) -> float:
+        """The worst error where x is of the size of its deviation; if there is none, of all."""
+        usual = [e for name, e in self.errors.items() if not name.startswith("var ")]
+        return max(usual) if max(usual) > self.limit else self.worst
+
+    @property
     def right(self) -> bool:
         return self.worst <= self.limit
 
@@ -77,7 +83,7 @@ def where(gradient: Gradient) -> str:
     said = f"{gradient.name} is wrong only where {', and '.join(only)}." if only else ""
     growing = [errors[name] for m in GROWING if (name := f"m = {m}") in errors]
     if len(growing) == len(GROWING) and all(0 < e < math.inf for e in growing):
-        said = f"{said} {_growth(growing)}".strip()
+        said = f"{said} {_growth(gradient.name, growing)}".strip()
     return said
 
 
@@ -94,10 +100,10 @@ def _where_at_all(gradient: Gradient, right: frozenset[str]) -> str:
     return f"{gradient.name} is right on most batches, and wrong where {', '.join(wrong)}."
 
 
-def _growth(growing: Sequence[float]) -> str:
+def _growth(name: str, growing: Sequence[float]) -> str:
     power = math.log(growing[-1] / growing[0]) / math.log(GROWING[-1] / GROWING[0])
     if power > GROWTH:
-        return f"Its relative error grows with m, about as m^{power:.1f}."
+        return f"The relative error of {name} grows with m, about as m^{power:.1f}."
     if power < -GROWTH:
-        return f"Its relative error falls as m grows, about as m^{power:.1f}."
-    return "Its relative error is about the same for every m."
+        return f"The relative error of {name} falls as m grows, about as m^{power:.1f}."
+    return f"The relative error of {name} is about the same for every m."

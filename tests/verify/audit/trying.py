@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from verify.audit import child
+from verify.audit.exactly import batches
 from verify.audit.kernel_report import Report, judge
 from verify.audit.sandbox import Observed, Request, read
 
@@ -20,5 +21,6 @@ def observed(request: Request) -> Observed:
 
 def tried(target: str, layer: str = "batch_norm", **options: object) -> Report:
     """The verdict on a kernel."""
-    request = Request(target, layer, **options)  # type: ignore[arg-type]  # passed on as they are
+    exact = tuple(batches(layer))
+    request = Request(target, layer, exact=exact, **options)  # type: ignore[arg-type]  # passed on
     return judge(observed(request), request)
