@@ -84,6 +84,8 @@ def command(
     from verify.audit.sandbox import Request
     from verify.audit.shape import Mapped
 
+    if axis == "-1" and layer != LAYERS[0]:
+        raise click.UsageError(f"--axis goes with {LAYERS[0]}: {layer} has its features last")
     mapped = Mapped(_names(roles), _names(returns), forward)
     request = Request(
         target,

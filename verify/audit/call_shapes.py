@@ -183,7 +183,7 @@ def _layer_class(target: Any, module: ModuleType, mapped: Mapped) -> Shape:
 
 
 def _set(layer: Any, values: Mapping[str, Any]) -> None:
-    """Parameters that the class holds as attributes."""
+    """Parameters that the class holds as attributes, or in a dictionary ``params``."""
     for role in ("gamma", "beta", "eps"):
         for name in NAMES[role].split():
             if hasattr(layer, name) and not callable(getattr(layer, name)):
@@ -192,6 +192,9 @@ def _set(layer: Any, values: Mapping[str, Any]) -> None:
                 value = values[role]
                 fits = shaped is not None and np.size(current) == np.size(value)
                 setattr(layer, name, np.reshape(value, shaped) if fits else value)
+                break
+            if name in (held := getattr(layer, "params", {})) and isinstance(held, dict):
+                held[name] = np.reshape(values[role], np.shape(held[name]))
                 break
 
 

@@ -80,7 +80,8 @@ def _moved(array: Any, probe: Probe, source: int, destination: int) -> Any:
 
 def _tensors(values: Mapping[str, Any]) -> dict[str, Any]:
     torch = pytorch()
-    return {name: torch.from_numpy(value) for name, value in values.items()}
+    native = {k: np.array(v, v.dtype.newbyteorder("="), order="C") for k, v in values.items()}
+    return {name: torch.from_numpy(value) for name, value in native.items()}
 
 
 def fitted(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -19,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 EVENTS, PRINTED, REQUEST = "events.jsonl", "printed.txt", "request.json"
+LONGEST = 300  # characters of what a kernel raises
 LARGEST_FILE = 256 * 2**20
 
 
@@ -125,31 +127,46 @@ def _probes(
 ) -> Iterator[Event]:
     import numpy as np
 
-    from verify.audit.calling import run
-    from verify.audit.probes import off_definition, probes
-
-    tried: list[Any] = [(probe, None) for probe in probes(request["layer"])]
-    if shape.given:
-        tried.append(off_definition(request["layer"]))
-    more = 0  # axes of length 1 behind a matrix, for a kernel of images alone
-    for k, (plain, given) in enumerate(tried):
+    more: tuple[int, ...] = (0, 2, 1)
+    for k, (plain, given) in enumerate(_tried(request["layer"], shape)):
         probe = plain if eps is None else replace(plain, eps=eps)
         probe = probe if shape.takes_gamma else probe.unscaled
         yield "probe", {"k": k, "name": probe.name}
-        raised = ""
-        for axes in (more,) if k else (0, 2, 1):
-            try:
-                called = run(shape, probe.padded(axes), given, request["axis"])
-            except (Exception, SystemExit) as error:  # a kernel may raise anything
-                raised = raised or _said(error)
-                continue
-            more = axes
-            results = {**called.results, "dx": called.results["dx"].reshape(probe.x.shape)}
-            np.savez(folder / f"{k}.npz", **results)
-            yield "results", {"k": k, "changed": called.changed, "more": axes}
-            break
-        else:
-            yield "raised", {"k": k, "why": raised}
+        try:
+            axes, called = _called(shape, probe, given, request["axis"], more)
+        except (Exception, SystemExit) as error:  # a kernel may raise anything
+            yield "raised", {"k": k, "why": _said(error)}
+            continue
+        more = (axes,)
+        results = {**called.results, "dx": called.results["dx"].reshape(probe.x.shape)}
+        np.savez(folder / f"{k}.npz", **results)
+        yield "results", {"k": k, "changed": called.changed, "more": axes}
+
+
+def _tried(layer: str, shape: Any) -> list[tuple[Any, Any]]:
+    """Every probe, one of them again, and one with other statistics if these are given."""
+    from verify.audit.probes import AGAIN, off_definition, probes
+
+    plain, *others = probes(layer)
+    tried = [(probe, None) for probe in (plain, *others, replace(plain, name=AGAIN))]
+    return [*tried, off_definition(layer)] if shape.given else tried
+
+
+def _called(
+    shape: Any, probe: Any, given: Any, axis: int, more: tuple[int, ...]
+) -> tuple[int, Any]:
+    """The kernel's results, and how many axes of length 1 a matrix was given for that: none, or as
+    many as a kernel of images alone needs.  Raises what it raised without them."""
+    from verify.audit.calling import run
+
+    raised: Exception | None = None
+    for axes in more:
+        try:
+            return axes, run(shape, probe.padded(axes), given, axis)
+        except Exception as error:
+            raised = raised or error
+    assert raised is not None
+    raise raised
 
 
 def _exactly(request: dict[str, Any], shape: Any) -> Iterator[Event]:
@@ -160,26 +177,16 @@ def _exactly(request: dict[str, Any], shape: Any) -> Iterator[Event]:
     try:
         for numbers in request["exact"]:
             probe = probe_of(request["layer"], numbers)
-            found = _of_any_rank(shape, probe, request["axis"])
-            results.append({name: written(array) for name, array in found.items()})
+            _, called = _called(shape, probe, None, request["axis"], (0, 2))
+            results.append({name: written(array) for name, array in called.results.items()})
     except Exception as error:  # most kernels were not made for this
         yield "inexact", {"why": _said(error)}
         return
     yield "exact", {"results": results}
 
 
-def _of_any_rank(shape: Any, probe: Any, axis: int) -> dict[str, Any]:
-    """On a matrix, or the same as an image."""
-    from verify.audit.calling import run
-
-    try:
-        return run(shape, probe, None, axis).results
-    except Exception:
-        return run(shape, probe.padded(2), None, axis).results
-
-
 def _said(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = textwrap.shorten(str(error), LONGEST)
     return text if _is_ours(error) else f"{type(error).__name__}: {text}".rstrip(": ")
 
 

@@ -21,7 +21,7 @@ from verify.audit.hypotheses import Hypothesis, Program, gradients, hypotheses, 
 from verify.audit.probes import ROWS, Probe, scales
 
 TOLERANCE = 1e-9  # of what is added up
-MOST = 3  # other names of one mistake that are told
+MOST = 2  # other names of one mistake that are told
 VAGUE = ("another quantity", "wrong power", "factor missing")  # told where nothing says more
 
 Results = Mapping[str, Floats]

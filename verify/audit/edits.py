@@ -109,7 +109,8 @@ def _in_front(expr: Expr, var: Var) -> Expr:
 
 
 def whole(expr: Expr, scope: Scope) -> Iterator[Edit]:
-    """The formula as a whole with the other sign, twice, half, or divided by a count."""
+    """The formula as a whole 0, with the other sign, twice, half, or divided by a count."""
+    yield Edit("zero", expr, mul(0))
     yield Edit("sign flipped", expr, mul(-1, expr))
     yield Edit("doubled", expr, mul(2, expr))
     yield Edit("halved", expr, mul(HALF, expr))
@@ -186,7 +187,7 @@ def _counts(expr: Expr, scope: Scope) -> Iterator[Edit]:
         sizes = [f.as_base_exp()[0] for f in group]
         count = mul(*sizes)
         whole = Pow(count, sign)
-        yield Edit("m-1 for m", whole, mul(*outer, Pow(add(count, -1), sign)))
+        yield Edit("m-1 for m", count, mul(*outer, Pow(add(count, -1), sign)))
         missing = "1/m missing" if sign < 0 else "m missing"
         yield Edit(missing, whole, mul(*outer))
         yield Edit("1/m twice" if sign < 0 else "m twice", whole, mul(*outer, whole, whole))

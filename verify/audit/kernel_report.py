@@ -20,7 +20,7 @@ from derive.layers import LAYERS
 from verify.audit.diagnosis import Diagnosis, Sample, diagnose
 from verify.audit.exactly import batches, compared
 from verify.audit.forms import Form, form_of
-from verify.audit.probes import BATCH, KERNELS, Probe, at_eps, off_definition, probes
+from verify.audit.probes import AGAIN, BATCH, KERNELS, Probe, at_eps, off_definition, probes
 from verify.audit.sandbox import Attempt, Observed, Request, observe
 from verify.audit.symptoms import Gradient, error, gradients, limit
 from verify.report import Result
@@ -111,7 +111,8 @@ def judge(observed: Observed, request: Request, eps: float | None = None) -> Rep
     """The verdict on what was observed; ``eps`` and errors as in :func:`audit`."""
     if observed.refused or observed.ended:
         why = observed.refused or f"{observed.ended}; nothing is known about its results"
-        raise InputError(f"{request.target}: {why}")
+        place = request.target.rpartition(":")[0] or request.target
+        raise InputError(why if why.startswith(place) else f"{request.target}: {why}")
     attempts = {attempt.name: attempt for attempt in observed.attempts}
     _check(attempts, request)
     shape = observed.events["shape"]
@@ -239,12 +240,14 @@ def _form(attempts: Mapping[str, Attempt], request: Request, setting: Setting) -
 def _warnings(observed: Observed, attempts: Mapping[str, Attempt]) -> Iterator[str]:
     if changed := {name for attempt in attempts.values() for name in attempt.changed}:
         yield f"it writes to its arguments: {', '.join(sorted(changed))}"
+    again, plain = attempts[AGAIN].results, attempts["plain"].results
+    if again.keys() != plain.keys() or any((again[name] != plain[name]).any() for name in again):
+        yield "it gives other results when it is called again with the same arguments"
     if observed.printed:
         yield f"it prints: {observed.printed}"
     if raised := [a for a in attempts.values() if a.raised and a.name.startswith("rank")]:
         names = " and ".join(attempt.name for attempt in raised)
         yield f"not tried for x of {names}: {raised[0].raised}"
-    plain = attempts["plain"].results
     for name, array in plain.items():
         if array.dtype != np.float64:
             yield f"{name} is {array.dtype} for float64 arguments"

@@ -25,6 +25,7 @@ BATCH, ROWS = "batch_norm", ("layer_norm", "rms_norm")
 KERNELS = (BATCH, *ROWS)  # the layers that kernels are tried for
 GROWING = (4, 16, 64, 256)  # of m
 EPS = 0.3
+AGAIN = "plain, again"  # the name of the plain probe where it is the last one
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,12 +35,16 @@ NAMES: Mapping[str, str] = {
     "m": "m n batch_size num_samples",
     "training": "training train is_training is_train train_flg train_flag",
     "param": "bn_param ln_param param params bn_params config",
+    "running_mean": "running_mean moving_mean",
+    "running_var": "running_var running_variance moving_var moving_variance",
+    "momentum": "momentum decay",
     "features": "num_features channels features c d dim size input_dim normalized_shape n_features "
     "num_channels hidden_size",
     "cache": "cache ctx saved memory",
 }
 ROLES: Mapping[str, str] = {name: role for role, names in NAMES.items() for name in names.split()}
 GRADIENTS = ("dx", "dgamma", "dbeta")
+MOMENTUM = 0.9
 SETTLES_EPS = frozenset({"eps", "param", "inv_std", "std"})
 
 
@@ -149,6 +153,9 @@ def values_of(probe: Probe, mean: Floats, var: Floats, *, kept: bool) -> dict[st
         "eps": probe.eps,
         "m": probe.m,
         "training": True,
-        "param": {"mode": "train", "eps": probe.eps, "momentum": 0.9},
+        "running_mean": np.zeros_like(probe.gamma),
+        "running_var": np.ones_like(probe.gamma),
+        "momentum": MOMENTUM,
+        "param": {"mode": "train", "eps": probe.eps, "momentum": MOMENTUM},
         "features": probe.gamma.size,
     }

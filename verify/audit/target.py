@@ -20,8 +20,9 @@ def found(target: str) -> Iterator[tuple[Any, ModuleType]]:
     Raises InputError with one line where there is no such thing.
     """
     place, colon, name = target.rpartition(":")
-    if not colon or not place or set("/\\") & set(name):  # C:\\kernels.py has a colon too
-        place, name = target, DEFAULT
+    drive = set("/\\") & set(name)  # the colon is that of C:\\kernels.py
+    if not (colon and place and name) or drive:
+        place, name = target.removesuffix(":"), DEFAULT
     with opened(place) as module:
         value: Any = module
         for part in name.split("."):

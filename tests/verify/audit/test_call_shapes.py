@@ -86,6 +86,18 @@ def test_forward_named(tmp_path: Path) -> None:
         given(tmp_path, source, mapped=((), (), "behind"))
 
 
+def test_called_again(tmp_path: Path) -> None:
+    source = (
+        "count = [0]\ndef backward(dy, x, gamma, eps):\n    count[0] += 1\n"
+        "    return core(dy * (1 + 1e-13 * count[0]), x, gamma, eps)"
+    )
+    report = given(tmp_path, source)
+    assert report.right
+    assert "it gives other results when it is called again with the same arguments" in (
+        report.warnings
+    )
+
+
 def test_channels_last(tmp_path: Path) -> None:
     source = """
 def backward(dy, x, gamma, eps):

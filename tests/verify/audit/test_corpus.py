@@ -57,6 +57,14 @@ def test_confusion(capsys: pytest.CaptureFixture[str]) -> None:
     assert seen["right", "wrong"] == seen["wrong", "right"] == 0
 
 
+def test_most_right_ones_are_exact() -> None:
+    """And no wrong one is, but where x has positions, which exact numbers are not tried on."""
+    exact = {expected.name for expected in RUN if audited(expected).exact}
+    assert len(exact & {expected.name for expected in RIGHT}) >= 18
+    wrong = {expected.name for expected in WRONG if expected.file != "images"}
+    assert not exact & wrong
+
+
 def test_every_kernel_of_the_corpus_is_expected() -> None:
     known = {(expected.file, expected.name) for expected in CORPUS}
     for path in FOLDER.glob("*.py"):
