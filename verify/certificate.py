@@ -27,10 +27,10 @@ from derive.functions import (
     Relu,
     Sigmoid,
     Sign,
-    Step,
 )
+from derive.functions import Step as StepFunction
 from derive.normal_form import NormalForm
-from derive.trace import Fact, JacobianEntry, Result
+from derive.trace import Fact, JacobianEntry, Result, Step
 from verify.checker.replay import FORMAT, VERSION, replayed
 from verify.checker.terms import ProofError
 
@@ -44,7 +44,7 @@ FUNCTIONS: dict[type[Function], str] = {
     Absolute: "abs",
     Sign: "sign",
     Relu: "relu",
-    Step: "step",
+    StepFunction: "step",
     Maximum: "max",
     Activation: "g",
     ActivationSlope: "g_slope",
@@ -189,20 +189,18 @@ class _Writer:
     # --- Results ------------------------------------------------------------------------------
 
     def result(self, result: Result, of: str) -> Json:
-        steps = [
-            {
-                "rule": step.rule,
-                "why": {
-                    "words": step.reason.template,
-                    "formulas": [self.tree(formula) for formula in step.reason.formulas],
-                },
-                "before": self.tree(step.before),
-                "after": self.tree(step.after),
-            }
-            for step in result.steps
-        ]
+        steps = [self.step(step) for step in result.steps]
         start, closed = self.tree(result.start), self.tree(result.closed)
         return {"of": of, "start": start, "steps": steps, "closed": closed}
+
+    def step(self, step: Step) -> Json:
+        formulas = [self.tree(formula) for formula in step.reason.formulas]
+        return {
+            "rule": step.rule,
+            "why": {"words": step.reason.template, "formulas": formulas},
+            "before": self.tree(step.before),
+            "after": self.tree(step.after),
+        }
 
     def jacobian(self) -> Json:
         jacobian = self.derivation.jacobian
@@ -221,8 +219,12 @@ class _Writer:
         }
 
     def fact(self, fact: Fact) -> Json:
-        says = fact.says.template
-        return {"says": says, "left": self.tree(fact.lhs), "right": self.tree(fact.rhs)}
+        return {
+            "says": fact.says.template,
+            "left": self.tree(fact.lhs),
+            "steps": [self.step(step) for step in fact.steps],
+            "right": self.tree(fact.rhs),
+        }
 
     def tree(self, expr: Expr) -> Json:
         """A formula as nested lists.  Raises InputError for what the format has no form for."""

@@ -119,9 +119,7 @@ class Checker:
         if data["jacobian"] is not None:
             self._jacobian(data["jacobian"])
         for number, node in enumerate(items(data["facts"]), start=1):
-            self.where = f"fact {number}"
-            _, left, right = fields(node, "says", "left", "right")
-            self._equal(self.names.expr(left), self.names.expr(right))
+            self._fact(node, f"fact {number}")
         self._ends(data)
 
     def _equal(self, left: Expr, right: Expr, sums: Sums | None = None) -> None:
@@ -303,9 +301,17 @@ class Checker:
         of, start, steps, closed = fields(node, "of", "start", "steps", "closed")
         if of != name:
             raise ProofError(f"it is said to be of {of!r}")
-        last = start
+        last = self._steps(start, steps, sums)
+        self.where = f"{what}{name}, closed form"
+        if closed != last:
+            raise ProofError("it is not what the last step ended with")
+        return self.names.expr(start), self.names.expr(closed)
+
+    def _steps(self, last: Any, steps: Any, sums: Sums) -> Any:
+        """Each step from where the one before it ended; where the last one ends."""
+        what = self.where
         for number, step in enumerate(items(steps), start=1):
-            self.where = f"{what}{name}, step {number}"
+            self.where = f"{what}, step {number}"
             rule, _, before, after = fields(step, "rule", "why", "before", "after")
             self.where += f" ({rule})"
             if before != last:
@@ -313,10 +319,17 @@ class Checker:
             self._equal(self.names.expr(before), self.names.expr(after), sums)
             self.steps += 1
             last = after
-        self.where = f"{what}{name}, closed form"
-        if closed != last:
-            raise ProofError("it is not what the last step ended with")
-        return self.names.expr(start), self.names.expr(closed)
+        return last
+
+    def _fact(self, node: Any, what: str) -> None:
+        """left = right, by its steps if there are any."""
+        self.where = what
+        _, left, steps, right = fields(node, "says", "left", "steps", "right")
+        last = self._steps(left, steps, self.sums)
+        self.where = what
+        if steps and right != last:
+            raise ProofError("its right-hand side is not what the last step ended with")
+        self._equal(self.names.expr(left), self.names.expr(right))
 
     def _forward(self, node: Any, name: str, what: str, sums: Sums) -> Expr:
         """A tangent, from what the checker's own differentiation gives to the closed form."""

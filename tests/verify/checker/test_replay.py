@@ -314,5 +314,5 @@ def test_a_deep_formula_is_refused(softmax: Json) -> None:
     deep: Json = 1
     for _ in range(20_000):
         deep = ["pow", deep, 1, 1]
-    softmax = {**softmax, "facts": [{"says": "", "left": deep, "right": 1}]}
+    softmax = {**softmax, "facts": [{"says": "", "left": deep, "steps": [], "right": 1}]}
     refused(softmax, "fact 1: it goes round in circles, or too far")
