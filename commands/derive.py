@@ -40,11 +40,11 @@ def command(subject: str, wrt: str, form: Form, notation: str, steps: bool, outp
     defines a layer of your own, as those in examples/ do.  `backnorm export` has more formats.
     """
     from commands.console import show
-    from derive.render.exports import exported
+    from derive.render.exports import FORMATS, exported
 
     whole = output != "text"
     shown = published(subject, wrt=wrt, form=form, notation=notation, steps=steps, symbols=whole)
     if output == "text":
         show(shown.blocks)
     else:
-        print(exported(shown, output).decode(), end="")
+        print(exported(shown, FORMATS[output]).decode(), end="")

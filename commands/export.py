@@ -1,4 +1,4 @@
-"""``backnorm export``: a derivation as LaTeX, PDF, HTML, Markdown or JSON."""
+"""``backnorm export``: a derivation as LaTeX, PDF, HTML, Markdown, notebook or JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from commands.options import (
 if TYPE_CHECKING:
     from derive.render.document import Form
 
-KINDS = ("latex", "pdf", "html", "markdown", "json")
+KINDS = ("latex", "pdf", "html", "markdown", "ipynb", "json")
 
 
 @click.command(cls=Command)
@@ -59,13 +59,15 @@ def command(
     out: Path | None,
     force: bool,
 ) -> None:
-    """Export a derivation as LaTeX, PDF, HTML, Markdown or JSON.
+    """Export a derivation as LaTeX, PDF, HTML, a notebook or more.
 
-    FORMAT is latex, pdf, html, markdown or json.  Each shows the same steps; a study can be
+    FORMAT is latex, pdf, html, markdown, ipynb or json.  Each shows the same steps; a study can be
     exported as well.  A file that export has not written, or that was changed since, is not
     overwritten without --force.
     """
-    from derive.render.exports import exported
+    from codegen.emit import replace_bytes
+    from codegen.notebook import notebook
+    from derive.render.exports import FORMATS, exported
 
     if standalone and kind != "latex":
         raise click.UsageError("--standalone goes with latex; the other formats are whole")
@@ -74,12 +76,11 @@ def command(
     if out is not None and not force:
         _check_ours(out)
     shown = published(subject, wrt=wrt, form=form, notation=notation, steps=steps, macros=macros)
-    content = exported(shown, "standalone" if standalone else kind)
+    formats = {**FORMATS, "ipynb": notebook}
+    content = exported(shown, formats["standalone" if standalone else kind])
     if out is None:
         sys.stdout.buffer.write(content)  # UTF-8, as in a file, whatever the stream's encoding
         return
-    from codegen.emit import replace_bytes
-
     replace_bytes(out, content)
     print(f"{out}: written")
 

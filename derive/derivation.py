@@ -69,6 +69,17 @@ class Derivation:
         """The closed form of every adjoint, by label."""
         return {result.var.label: result.definition for result in self.adjoints}
 
+    def _repr_markdown_(self) -> str:
+        """How a notebook shows it."""
+        from derive.render.display import derivation_markdown  # which imports this module
+
+        return derivation_markdown(self)
+
+    def _repr_latex_(self) -> str:
+        from derive.render.display import derivation_latex
+
+        return derivation_latex(self)
+
     def steps(self) -> Iterable[Step]:
         """Every certified step."""
         for fact in self.identities:

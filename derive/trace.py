@@ -41,6 +41,14 @@ class Step:
     after: Expr
     reason: Reason
 
+    def _repr_latex_(self) -> str:
+        """How a notebook shows it."""
+        from derive.render.display import step_latex  # which imports this module
+
+        return step_latex(self)
+
+    _repr_markdown_ = _repr_latex_
+
 
 @final
 @dataclass(frozen=True)

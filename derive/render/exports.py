@@ -12,7 +12,9 @@ from derive.render.pdf import pdf
 from derive.render.publication import Publication
 from derive.render.seal import sealed
 
-FORMATS: dict[str, Callable[[Publication], str | bytes]] = {
+Format = Callable[[Publication], str | bytes]
+
+FORMATS: dict[str, Format] = {
     "latex": latex,
     "standalone": standalone,  # LaTeX, too: the fragment as a whole document
     "pdf": lambda published: pdf(standalone(published)),
@@ -22,7 +24,7 @@ FORMATS: dict[str, Callable[[Publication], str | bytes]] = {
 }
 
 
-def exported(published: Publication, name: str) -> bytes:
-    """The file in that format, with the mark by which it is known again."""
-    content = FORMATS[name](published)
+def exported(published: Publication, render: Format) -> bytes:
+    """The file in a format, with the mark by which it is known again."""
+    content = render(published)
     return sealed(content.encode() if isinstance(content, str) else content)

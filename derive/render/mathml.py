@@ -68,7 +68,7 @@ def _elements(tree: Node) -> list[str]:
         case Fraction(over, under):
             return [f"<mfrac>{_one(over)}{_one(under)}</mfrac>"]
         case Power(base, exponent):
-            return [scripted(_one(base), "", _exponent(exponent))]
+            return [_power(base, exponent)]
         case Root(body):
             return [f"<msqrt>{_one(body)}</msqrt>"]
         case Group(body):
@@ -129,6 +129,15 @@ def _product(factors: tuple[Node, ...]) -> list[str]:
         apart = big or run_together(left, right)
         found += [_operator(TIMES)] + ['<mspace width="0.17em"/>'] * apart + _elements(right)
     return found
+
+
+def _power(base: Node, exponent: Node) -> str:
+    """The exponent of a name stands above its index, not behind it."""
+    if isinstance(base, Name) and not base.dot:
+        below, above = scripts(base)
+        if below and not above:
+            return scripted(from_latex(base.symbol.latex), from_latex(below), _exponent(exponent))
+    return scripted(_one(base), "", _exponent(exponent))
 
 
 def _exponent(exponent: Node) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from derive.derivation import derive_or_stage
+from derive.derivation import Derivation, derive_or_stage
 from derive.errors import InputError
 from derive.layer import Layer
 from derive.render.blocks import Block, Heading
@@ -81,9 +81,29 @@ def publication(
     if wrt not in ("all", *inputs):
         known = ", ".join(inputs)
         raise InputError(f"{subject.name} has no input {wrt!r} (inputs: {known}, or all)")
-    derivation = derive_or_stage(subject)
-    wanted = inputs if wrt == "all" else [wrt]
-    blocks = document(
-        derivation, wrt=wanted, form=form, steps=steps, notation=notation, symbols=symbols
+    wanted = () if wrt == "all" else (wrt,)
+    return publication_of(
+        derive_or_stage(subject),
+        wrt=wanted,
+        form=form,
+        steps=steps,
+        notation=notation,
+        symbols=symbols,
     )
-    return Publication(subject, notation, blocks, sum(1 for _ in derivation.steps()))
+
+
+def publication_of(
+    derivation: Derivation,
+    *,
+    wrt: tuple[str, ...] = (),
+    form: Form = "all",
+    steps: bool = True,
+    notation: Notation = PAPER,
+    symbols: bool = True,
+) -> Publication:
+    """What has been derived, laid out; ``wrt`` are labels of inputs, of all if it is empty."""
+    blocks = document(
+        derivation, wrt=wrt, form=form, steps=steps, notation=notation, symbols=symbols
+    )
+    certified = sum(1 for _ in derivation.steps())
+    return Publication(derivation.layer, notation, blocks, certified)

@@ -20,6 +20,7 @@ STARTS = {
     "html": "<!DOCTYPE html>\n<!-- Written by",
     "markdown": "<!-- Written by",
     "json": "{",
+    "ipynb": "{",
 }
 
 
@@ -111,7 +112,7 @@ def test_json_is_ascii_and_the_same_in_every_locale() -> None:
 def test_every_format_is_known() -> None:
     from derive.render.exports import FORMATS
 
-    assert {*KINDS, "standalone"} == set(FORMATS)
+    assert {*KINDS, "standalone"} == {*FORMATS, "ipynb"}
 
 
 # --- PDF ------------------------------------------------------------------------------------------

@@ -47,7 +47,10 @@ def _read(element: Element) -> str:
         case "msub":
             return f"{_read(parts[0])}_{_index(parts[1])}"
         case "msubsup":
-            return f"{_read(parts[0])}^{_read(parts[2])}_{_index(parts[1])}"
+            base, index, above = _read(parts[0]), _index(parts[1]), _read(parts[2])
+            if base in _SQUARES:
+                return f"{base}^{above}_{index}"
+            return f"{base}_{index}^({above})"
         case "msup":
             base, exponent = map(_read, parts)
             return f"{base}^{exponent}" if base in _SQUARES else f"{base}^({exponent})"

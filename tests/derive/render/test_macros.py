@@ -7,7 +7,7 @@ import pytest
 from derive.errors import InputError
 from derive.layers import LAYERS
 from derive.render import PAPER, notation, to_latex
-from derive.render.exports import exported
+from derive.render.html import html
 from derive.render.macros import with_macros
 from derive.render.publication import publication
 from tests.derive.render.documents import equations
@@ -22,7 +22,7 @@ def test_names_are_replaced_everywhere() -> None:
     assert r"\frac{\partial \mathcal{L}}{\partial \mathbf{z}_i}" in text
     assert r"\frac{1}{M} \sum_{i=1}^{M} \mathbf{z}_i" in text
     assert r"\alpha R_{ij}" in text
-    assert "ℒ" in exported(document, "html").decode()
+    assert "ℒ" in html(document)
 
 
 def test_a_square_stays_and_what_one_layer_writes_apart_is_replaced() -> None:

@@ -11,7 +11,7 @@ from tests.derive.render.documents import published
 
 @pytest.mark.parametrize("kind", sorted(set(FORMATS) - {"pdf"}))
 def test_every_format_has_the_mark_and_an_edit_shows(kind: str) -> None:
-    content = exported(published("rms_norm"), kind)
+    content = exported(published("rms_norm"), FORMATS[kind])
     assert content.count(MARK[:-16].encode()) == 1
     assert MARK.encode() not in content
     assert is_sealed(content)
