@@ -1,4 +1,4 @@
-"""Definitions and formulas as text, parsed by an own grammar and never evaluated.
+r"""Definitions and formulas as text, parsed by an own grammar and never evaluated.
 
 Layer files
 ===========
@@ -36,27 +36,21 @@ or a note, goes on to the end of the line.
 
 Formulas
 ========
-:func:`parse_formula` reads one equation, on one line, with explicit indices::
+A formula is one equation about a layer, in LaTeX as it is printed
+(:mod:`derive.grammar.latex_parser`) or in Python's syntax (:mod:`derive.grammar.python_syntax`)::
 
-    dl/dx[i] = gamma/(m*sqrt(var + eps)) * (m*dl/dy[i] - sum[j](dl/dy[j])
-                                                  - x_hat[i]*sum[j](dl/dy[j]*x_hat[j]))
+    \frac{\partial\ell}{\partial\beta} = \sum_{i=1}^m \frac{\partial\ell}{\partial y_i}
+    dl/dbeta = sum[i](dl/dy[i])
     dx_hat[i]/dx[j] = (m*delta[i, j] - 1 - x_hat[i]*x_hat[j]) / (m*sqrt(var + eps))
-    dvar/dx[i] = 2/m * sum[t]((x[t] - mu) * (dx[t]/dx[i] - dmu/dx[i]))
+    dbeta = np.sum(dy, axis=0)
 
-The syntax of expressions is that of layer files, and:
-
-* ``x[i]`` is x at the index i.  The caller says which axis each letter runs along; an axis without
-  a letter keeps its own index, so that formulas about one channel need not speak of channels.
-* ``dl/dx[i]`` is the derivative of the loss, ``dx_hat[i]/dx[j]`` that of another quantity.  ``d``
-  may stand apart: ``d mu/d x[i]``.  The two names with their slash are one term, whatever is beside
-  them: ``a*dl/dx[i]`` is a·(∂ℓ/∂xᵢ).
-* ``delta[i, j]`` is Kronecker's δ.
-* A sum over an index that its summand does not have is refused, and so is an index on the right
-  that is neither summed over nor on the left.
+Each parser ends in an :class:`~derive.grammar.equation.Equation`, whose letters
+:func:`~derive.grammar.indices.indices_of` makes indices of axes and whose names
+:func:`~derive.grammar.formulas.formula_of` makes quantities.  ``dl/dx[i]`` is the derivative of the
+loss, ``dx_hat[i]/dx[j]`` that of another quantity, and ``delta[i, j]`` is Kronecker's δ.
 """
 
-from derive.grammar.formulas import Formula, parse_formula
 from derive.grammar.layer_file import load, parse_layer
 from derive.grammar.text import to_text
 
-__all__ = ["Formula", "load", "parse_formula", "parse_layer", "to_text"]
+__all__ = ["load", "parse_layer", "to_text"]

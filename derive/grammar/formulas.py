@@ -1,4 +1,4 @@
-"""One formula with explicit indices, as textbooks print it: ``dmu/dx[i] = 1/m``."""
+"""From an equation as it is written to a formula of the engine's quantities."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from typing import NoReturn
 
 from sympy import Expr, Integer
 
-from derive.errors import InputError
 from derive.expr import Axis, Delta, Var, adjoint, free_axes, mul, rename, sorted_axes, tangent
 from derive.grammar.elaborate import Elaborator
 from derive.grammar.equation import Equation
-from derive.grammar.parser import Parser
 from derive.grammar.source import Place, Source, suggestion
-from derive.grammar.tokens import Token, tokens
+from derive.grammar.tokens import Token
 from derive.grammar.tree import Derivative, Node, Quantity
 from derive.trace import JacobianEntry
 
@@ -23,10 +21,10 @@ from derive.trace import JacobianEntry
 class Formula:
     """``lhs = rhs``.
 
-    The left side is a quantity, an adjoint (dl/dx[i]), an entry of a Jacobian (dx_hat[i]/dx[j]) or,
-    from :func:`formula_of`, any expression.
-    On the right side ∂v/∂wrt is the tangent of v, as in :func:`derive.differentiate.jvp` with a δ
-    for the tangent of ``wrt``; None if the formula has no such derivative.
+    The left side is a quantity, an adjoint (dl/dx[i]), an entry of a Jacobian (dx_hat[i]/dx[j]) or
+    any expression.  On the right side ∂v/∂wrt is the tangent of v, as in
+    :func:`derive.differentiate.jvp` with a δ for the tangent of ``wrt``; None if the formula has no
+    such derivative.
     """
 
     lhs: Expr | JacobianEntry
@@ -34,45 +32,16 @@ class Formula:
     wrt: Var | None = None
 
 
-def parse_formula(
-    text: str,
-    names: Mapping[str, Expr],
-    axes: Mapping[str, Axis],
-    *,
-    loss: str = "l",
-    source: str = "formula",
-) -> Formula:
-    """The formula that a line of text states; see :mod:`derive.grammar` for the syntax.
+def formula_of(equation: Equation, names: Mapping[str, Expr], axes: Mapping[str, Axis]) -> Formula:
+    """The formula that an equation states.
 
     ``names`` maps each name to what it stands for: a Var, the size of an axis, or any expression.
     ``axes`` maps each index letter to an axis at one index: ``{"i": n, "j": n.prime()}``.
-    ``loss`` is what dl/dx differentiates.  ``source`` names the text in errors.
 
     Raises SourceError with the place of the first mistake.
     """
-    if loss in names:
-        raise InputError(f"{loss} is the loss here and cannot name another quantity")
-    scope = _Scope(Source(source, text), names, axes, loss)
-    if len(scope.source.lines) > 1:
-        raise scope.source.error(Place(1, 0, 1), "a formula is one line")
-    parser = _FormulaParser(scope.source, tokens(scope.source, 0), {*names, loss}, loss)
-    left = parser.atom()
-    equals = parser.expect("=")
-    body = parser.expression()
-    parser.end()
-    lhs = scope.left(left)
-    rhs = Elaborator(scope)(body)
-    _check_indices(scope, lhs, rhs, equals.place)
-    return Formula(lhs, rhs, scope.wrt)
-
-
-def formula_of(equation: Equation, names: Mapping[str, Expr], axes: Mapping[str, Axis]) -> Formula:
-    """The formula that an equation states; its left side may be any expression.
-
-    ``names`` and ``axes`` are as in :func:`parse_formula`, the loss being l.  Raises SourceError.
-    """
-    scope = _Scope(equation.source, names, axes, "l")
-    lhs = scope.left(equation.left, strict=False)
+    scope = _Scope(equation.source, names, axes)
+    lhs = scope.left(equation.left)
     rhs = Elaborator(scope)(equation.right)
     _check_indices(scope, lhs, rhs, equation.equals)
     return Formula(lhs, rhs, scope.wrt)
@@ -88,45 +57,11 @@ def _check_indices(scope: _Scope, lhs: Expr | JacobianEntry, rhs: Expr, place: P
         )
 
 
-class _FormulaParser(Parser):
-    """A Parser that knows derivatives: ``d`` and a name, over ``d`` and a name."""
-
-    def __init__(self, source: Source, read: list[Token], known: set[str], loss: str) -> None:
-        super().__init__(source, read)
-        self._known, self._loss = known, loss
-
-    def atom(self) -> Node:
-        start = self._at
-        above = self._differential()
-        if above is not None and self.accept("/"):
-            below = self._differential()
-            if below is not None:
-                of = None if above.name.text == self._loss else above
-                return Derivative(of, below, self._tokens[start].place)
-        self._at = start
-        return super().atom()
-
-    def _differential(self) -> Quantity | None:
-        """dx[i] or d x[i]."""
-        token = self.token
-        if token.text == "d" and self.ahead(1).kind == "name":
-            self.take()
-            name = self.take()
-        elif token.kind == "name" and token.text[0] == "d" and token.text[1:] in self._known:
-            place = Place(token.place.line, token.place.start + 1, token.place.end)
-            name = Token("name", self.take().text[1:], place)
-        else:
-            return None
-        return Quantity(name, self.indices() if self.sees("[") else None)
-
-
 class _Scope:
     """Names with indices."""
 
-    def __init__(
-        self, source: Source, names: Mapping[str, Expr], axes: Mapping[str, Axis], loss: str
-    ) -> None:
-        self.source, self._names, self._letters, self._loss = source, names, axes, loss
+    def __init__(self, source: Source, names: Mapping[str, Expr], axes: Mapping[str, Axis]) -> None:
+        self.source, self._names, self._letters = source, names, axes
         sizes: dict[str, Expr] = {axis.size.name: axis.size for axis in axes.values()}
         self._values = {**sizes, **names}
         self.wrt: Var | None = None
@@ -147,20 +82,11 @@ class _Scope:
             self._fail(written.place, f"unknown index {written.text}{near}")
         return self._letters[written.text]
 
-    def left(self, node: Node, *, strict: bool = True) -> Expr | JacobianEntry:
-        """What the formula is about; if ``strict``, one quantity or one derivative."""
+    def left(self, node: Node) -> Expr | JacobianEntry:
+        """What the formula is about."""
         if isinstance(node, Derivative) and node.of is not None:
             return JacobianEntry(self._var(node.of), self._var(node.wrt))
-        value = None
-        if isinstance(node, Derivative):
-            value = self.derivative(node)
-        elif isinstance(node, Quantity):
-            value = self.quantity(node)
-        if not isinstance(value, Var):
-            if not strict:
-                return Elaborator(self)(node)
-            self._fail(node.place, "the left-hand side is one quantity or one derivative")
-        return value
+        return Elaborator(self)(node)
 
     def quantity(self, written: Quantity) -> Expr:
         label = written.name.text

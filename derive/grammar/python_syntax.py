@@ -249,7 +249,9 @@ class _Reader:
         if label != "l" and label not in self.names:
             return None
         indices = self._letters(node.slice) if isinstance(node, ast.Subscript) else None
-        return Quantity(Token("name", label, self._place(name)), indices)
+        place = self._place(name)
+        token = Token("name", label, Place(place.line, place.start + 1, place.end))
+        return Quantity(token, indices)
 
     def _quantity(self, node: ast.Name | ast.Subscript) -> Node:
         if isinstance(node, ast.Name):

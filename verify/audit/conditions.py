@@ -37,7 +37,7 @@ def conventions(about: Subject) -> tuple[Condition, ...]:
         Condition(
             "n = k",
             "n, which divides, is the number of elements, k",
-            Definition(ITEMS, next(iter(about.letters.values())).size),
+            Definition(ITEMS, about.rows.size),
         )
     ]
     var, eps, momentum = (names.get(label) for label in ("var", "eps", "momentum"))

@@ -107,8 +107,7 @@ def _vocabulary(
     table = fitted(written or notation("paper"), about.layer)
     _check(others, names)
     applied = any(definition.expr.has(Activation) for definition in about.layer)
-    rows = about.letters[next(iter(about.letters))]
-    batch = rows.size.name if any(s.subscript for s in table.symbols.values()) else ""
+    batch = about.rows.size.name if any(s.subscript for s in table.symbols.values()) else ""
     return Vocabulary(names, table, others, frozenset("g" if applied else ""), batch)
 
 

@@ -108,9 +108,8 @@ class Reading:
         """Whether both sides are equal where there is one element, m = 1."""
         layer = {d.var.label: d for d in self.subject.layer}
         known = {**self.adjoints, **self.tangents, **self.staged, **layer}
-        axis = next(iter(self.subject.letters.values()))
         try:
-            return bool(_alone(unfolded(self.difference, known), axis).expand() == 0)
+            return bool(_alone(unfolded(self.difference, known), self.subject.rows).expand() == 0)
         except ZeroDivisionError:
             return False
 

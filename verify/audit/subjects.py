@@ -19,7 +19,10 @@ from derive.differentiate import jvp, vjp
 from derive.errors import InputError
 from derive.expectation import Expected, expected
 from derive.expr import Axis, Definition, Delta, Var, add, adjoint, mul, substitute, tangent
-from derive.grammar import parse_formula
+from derive.grammar.formulas import formula_of
+from derive.grammar.indices import indices_of
+from derive.grammar.python_syntax import python_equations
+from derive.grammar.source import Source
 from derive.layer import Layer
 from derive.layers import LAYERS
 from derive.layers.batch_norm_inference import BATCH_NORM_INFERENCE, mean, variance
@@ -47,7 +50,7 @@ class Compound:
 class Subject:
     """A layer with what formulas about it may mention.
 
-    ``letters`` are those of indices, and ``shown`` the axes whose indices formulas must write.
+    ``rows`` is the axis that is reduced, and ``shown`` those whose indices formulas must write.
     ``parts`` are derived quantities that are no values of the layer (u, R, folded factors), and
     ``compounds`` tells for each of them where it occurs.  ``known`` holds definitions that proofs
     unfold; ``averaged`` works out the expectations in an expression, where there are any.
@@ -58,7 +61,7 @@ class Subject:
     layer: Layer
     chart: Chart
     names: Mapping[str, Expr]
-    letters: Mapping[str, Axis]
+    rows: Axis
     shown: tuple[str, ...]
     parts: Mapping[str, Definition]
     compounds: Mapping[str, Compound]
@@ -68,16 +71,18 @@ class Subject:
     study: bool = False
 
     def named(self, table: Mapping[str, str]) -> dict[str, Definition]:
-        """A document's own names, ``label[letters]`` to formula, each in terms of those before."""
+        """A document's own names, ``label[i]`` to formula, each in terms of those before."""
         known: dict[str, Definition] = {}
         for written, text in table.items():
             label, _, letters = written.rstrip("]").partition("[")
-            at = tuple(self.letters[letter] for letter in letters.split(",") if letter)
+            at = (self.rows,) if letters else ()
             hidden = (axis for axis in self.layer.data.axes if axis.base not in self.shown)
             var = Var(label, *at, *hidden)
             names = {**self.names, label: var, **{k: d.var for k, d in known.items()}}
-            formula = parse_formula(f"{written} = {text}", names, self.letters, source=label)
-            known[label] = Definition(var, formula.rhs)
+            source = Source(label, f"{written} = {text}")
+            (equation,) = python_equations(source, names, self.layer.data.axes)
+            letters_of = indices_of(equation, names, self.shown).letters
+            known[label] = Definition(var, formula_of(equation, names, letters_of).rhs)
         return known
 
     def program(self, held: tuple[str, ...]) -> tuple[Definition, ...]:
@@ -179,13 +184,11 @@ def _plain(layer: Layer, chart: Chart) -> Subject:
     """A layer without what is derived about it."""
     counted = [axis for axis in layer.data.axes if any(d.expr.has(axis.size) for d in layer)]
     rows = (*counted, *layer.reduced_axes, *layer.data.axes)[0]
-    letters = {letter: rows.prime(k) if k else rows for k, letter in enumerate(LETTERS)}
-    letters |= {axis.name: axis for axis in layer.axes if axis != rows}
     shown = (rows.base, *(axis.base for axis in layer.reduced_axes if axis != rows))
     quantities = (*layer.inputs, *layer.parameters, *(d.var for d in layer))
     names: dict[str, Expr] = {var.label: var for var in quantities}
     names |= {axis.size.name: axis.size for axis in layer.axes}
-    return Subject(layer, chart, {**names, ITEMS.label: ITEMS}, letters, shown, {}, {})
+    return Subject(layer, chart, {**names, ITEMS.label: ITEMS}, rows, shown, {}, {})
 
 
 def _parts(derivation: Derivation) -> tuple[dict[str, Definition], dict[str, Compound]]:
@@ -222,7 +225,7 @@ def _statistics() -> Subject:
         of_layer.layer,
         plain.chart,
         names,
-        of_layer.letters,
+        of_layer.rows,
         of_layer.shown,
         parts,
         {},
