@@ -31,7 +31,8 @@ def code_name(var: Var) -> str:
 
 def sum_label(total: SumOver) -> str:
     """``sum_dy_xhat`` for Σ dy·x̂, ``sum_xshifted2`` for Σ d²; ``expr`` for what has no name."""
-    parts = [_factor_label(factor) for factor in Mul.make_args(total.body)]
+    every = [_factor_label(factor) for factor in Mul.make_args(total.body)]
+    parts = [part for k, part in enumerate(every) if part != "expr" or part not in every[:k]]
     return "sum_" + "_".join(sorted(parts, key=lambda part: (not part.startswith("d"), part)))
 
 

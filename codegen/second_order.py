@@ -1,4 +1,4 @@
-"""The kernel of Batch Norm's double backward, from its closed forms in centred quantities.
+"""The kernel of a layer's double backward, from its closed forms in centred quantities.
 
 The program has the means of dy and v_dx by name, what is left of each, and the closed forms with
 their sums over those: nothing of the size of mΣvg − ΣvΣg is ever subtracted.  It goes through the
@@ -16,7 +16,14 @@ from codegen.pipeline import Kernel, transform
 from codegen.schedule import schedule
 from derive.derivation import Derivation
 from derive.expr import Definition, SumOver, adjoint, substitute
+from derive.layers.batch_norm import BATCH_NORM
+from derive.layers.group_norm import GROUP_NORM
+from derive.layers.instance_norm import INSTANCE_NORM
+from derive.layers.layer_norm import LAYER_NORM
+from derive.layers.rms_norm import RMS_NORM
 from derive.second_order import SecondOrder, double_backward
+
+LAYERS = (BATCH_NORM, LAYER_NORM, RMS_NORM, GROUP_NORM, INSTANCE_NORM)
 
 
 @dataclass(frozen=True)

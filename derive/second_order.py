@@ -7,7 +7,8 @@ Given cotangents v_dx, v_dγ, v_dβ of its results, its vjp is
 
 The statistics are definitions of the program, not constants of it: what flows through μ and σ² to x
 is there, of the second order too.  In coordinates in which dy and v_dx are centred
-(:mod:`derive.centring`) the closed forms need the means of two and a few sums.
+(:mod:`derive.centring`) the closed forms need the means of two and a few sums; where γ varies along
+the reduction, it is γ dy and v_dγ dy that are, in the place of dy (:mod:`derive.products`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from derive.derivation import Derivation
 from derive.differentiate import Derivative, vjp
 from derive.expr import Definition, Var, adjoint, variables
 from derive.layer import Layer
+from derive.products import weighted
 from derive.trace import Reason, Result
 
 
@@ -43,8 +45,8 @@ class SecondOrder:
 
     @property
     def split(self) -> tuple[Definition, ...]:
-        """The two means, and what is left of dy and v_dx."""
-        return self.closing.coordinates.definitions
+        """Products by name, the means, and what is left of dy (or those products) and v_dx."""
+        return self.closing.names
 
     @property
     def sums(self) -> tuple[Definition, ...]:
@@ -75,10 +77,13 @@ def double_backward(derivation: Derivation) -> SecondOrder:
     dy = adjoint(layer.output)
     read = {v for d in program for v in variables(d.expr)}
     wrt = (dy, layer.data, *(v for v in layer.learnt if v in read))
-    split = (dy, seeds[adjoint(layer.data)])
-    coordinates = centred(derivation.chart, split, layer.reduced_axes)
     derivatives = vjp(program, seeds, wrt, gradient)
-    closing = Closing(coordinates, tuple(seeds.values()))
+    learnt = [var for var in layer.learnt if var in read]
+    weights = (*learnt, *(seeds[adjoint(var)] for var in learnt))
+    products = weighted(derivation, weights)
+    split = (*((p.var for p in products) if products else (dy,)), seeds[adjoint(layer.data)])
+    coordinates = centred(derivation.chart, split, layer.reduced_axes)
+    closing = Closing(coordinates, tuple(seeds.values()), products)
     closed = tuple(closing.close(d.var, d.expr, _reason(d)) for d in derivatives)
     stages, results = closed[: -len(wrt)], closed[-len(wrt) :]
     return SecondOrder(derivation, program, closing, stages, results)

@@ -14,6 +14,7 @@ from verify.accuracy import Kernel
 from verify.accuracy_rows import centres, learnt
 from verify.contract_rows import OPTIONAL, SHARED, RowExaminer
 from verify.contract_samples import WITH_POSITIONS, SampleExaminer
+from verify.contract_second_order_rows import SECOND_ORDER_CLAUSES
 from verify.report import Result
 
 Clause = Callable[[Any], None]
@@ -25,8 +26,8 @@ def clauses_of(layer: Layer) -> tuple[Clause, ...]:
     """Every clause for a layer."""
     if layer in WITHIN_SAMPLES:
         flat = (clause for clause in SHARED if clause not in WITH_POSITIONS)
-        return (*contract_samples.OWN, *flat, *DEEP)
-    return (*contract_rows.OWN, *SHARED)
+        return (*contract_samples.OWN, *flat, *DEEP, *SECOND_ORDER_CLAUSES)
+    return (*contract_rows.OWN, *SHARED, *SECOND_ORDER_CLAUSES)
 
 
 def run(

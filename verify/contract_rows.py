@@ -8,6 +8,7 @@ below speak of rows where Batch Norm's speak of channels.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from verify.examiner import Call, Examiner, or_full
 from verify.row_shapes import RowShape, feature_rows
 
 REQUIRED = ("forward", "backward")
-OPTIONAL = ("backward_staged", "jvp", "jacobian")
+OPTIONAL = ("backward_staged", "jvp", "jacobian", "double_backward")
 
 
 @dataclass(frozen=True)
@@ -88,13 +89,38 @@ class RowExaminer(Examiner):
         assert isinstance(call, RowCall)
         dtype, features = call.x.dtype, call.features
         reference = _reference(call, centres=self.centres)
-        limit, unit = reference.limit(dtype.name), PRECISIONS[dtype.name].unit
         for name, array in given.items():
             vector = name.split()[0] in ("dgamma", "dbeta")
             self.like(array, features if vector else call.x.shape, dtype, f"{what}: {name}")
             lined_up = array if vector else call.lined_up(array)
-            _, worst = reference.compare(name, lined_up, self.rng)
-            self.measured(worst, limit, unit, f"{what}: {name}")
+            self.near(reference, name, lined_up, f"{what}: {name}")
+
+    def near(self, reference: RowReference, name: str, array: Array, what: str) -> None:
+        """One result is as accurate as the contract asks."""
+        dtype = array.dtype.name
+        _, worst = reference.compare(name, array, self.rng)
+        self.measured(worst, reference.limit(dtype), PRECISIONS[dtype].unit, what)
+
+    # --- data for double_backward -----------------------------------------------------------------
+
+    def varied(self, dtype: Any) -> Iterator[RowCall]:
+        """Calls of several shapes."""
+        for axes, shape in (
+            ((-1,), (7, 3)),
+            ((-2, -1), (4, 3, 5)),
+            ((-1,), (2, 3, 4)),
+            ((0,), (5,)),
+        ):
+            yield self.over(axes, *shape, dtype=dtype)
+
+    def wide(self) -> RowCall:
+        """A call with rows of many elements."""
+        return self.call(3, 64)
+
+    def single(self) -> Iterator[RowCall]:
+        """Calls with one element in a row."""
+        yield self.call(5, 1)
+        yield self.call(2, 3, 1)
 
 
 def _reference(call: RowCall, *, centres: bool) -> RowReference:
@@ -115,12 +141,14 @@ def _reference(call: RowCall, *, centres: bool) -> RowReference:
 def signatures(examiner: RowExaminer) -> None:
     """the functions take the contract's arguments, in its order and with its defaults"""
     dots = ", ".join(f"{name}_dot" for name in examiner.learnt)
+    cotangents = ", ".join(f"v_d{name}" for name in ("x", *examiner.learnt))
     due = {
         "forward": examiner.forward_signature(),
         "backward": "(dy, cache, *, out=None)",
         "backward_staged": "(dy, cache)",
         "jvp": f"(x_dot, {dots}, cache)",
         "jacobian": "(cache, row=0)",
+        "double_backward": f"({cotangents}, dy, cache)",
     }
     for name in REQUIRED:
         examiner.hold(examiner.offers(name), f"there is no function {name}")

@@ -9,6 +9,7 @@ speak of samples where others speak of rows.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +68,19 @@ class SampleExaminer(RowExaminer):
         given = super().call(*shape, *self.positions, dtype=dtype, parameters=parameters)
         known = {**vars(given), "axes": ()}
         return SampleCall(**known, groups=2 - shape[1] % 2 if self.grouped else 0)
+
+    def varied(self, dtype: Any) -> Iterator[RowCall]:
+        for shape in ((3, 4, 5), (2, 4, 3, 2), (2, 6, 3)):
+            call = self.call(*shape, dtype=dtype)
+            yield call
+            yield call.on_axis(-1)
+
+    def wide(self) -> RowCall:
+        return self.call(2, 2, 32)
+
+    def single(self) -> Iterator[RowCall]:
+        for shape in ((2, 5), (2, 5, 1)):
+            yield self.call(*shape).but(groups=5 if self.grouped else 0)
 
     def forward_alone(self, call: Call) -> Any:
         if self.grouped:

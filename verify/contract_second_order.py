@@ -44,7 +44,7 @@ class Use:
     def after(self, examiner: Examiner, cache: Any) -> dict[str, Array]:
         """The same from a cache of forward."""
         double_backward = examiner.function("double_backward")
-        cotangents = self.v_dx, self.v_dgamma, self.v_dbeta
+        cotangents = (getattr(self, f"v_d{name}") for name in ("x", *examiner.learnt))
         found = double_backward(*cotangents, self.call.dy, cache)
         examiner.hold(
             isinstance(found, tuple) and len(found) == len(RESULTS),
@@ -53,7 +53,7 @@ class Use:
         return dict(zip(RESULTS, found, strict=True))
 
 
-def _use(examiner: Examiner, *shape: int, dtype: Any = np.float32) -> Use:
+def use_of(examiner: Examiner, *shape: int, dtype: Any = np.float32) -> Use:
     examiner.function("double_backward")
     call = examiner.call(*shape, dtype=dtype)
     return Use(call, call.x_dot, call.gamma_dot, call.beta_dot)
@@ -64,7 +64,7 @@ def double_backward_values(examiner: Examiner) -> None:
     # Not m = 2: there x̂ is ±1 but for eps, and g_x all but zero.
     for shape in ((8, 3), (5, 4), (4, 3, 2), (2, 3, 2, 2)):
         for dtype in (np.float16, np.float32, np.float64):
-            use = _use(examiner, *shape, dtype=dtype)
+            use = use_of(examiner, *shape, dtype=dtype)
             for axis in (1, -1, 0):
                 _exact(examiner, use, axis, f"{np.dtype(dtype)} x {shape}, axis {axis}")
 
@@ -72,7 +72,7 @@ def double_backward_values(examiner: Examiner) -> None:
 def double_backward_hard_batches(examiner: Examiner) -> None:
     """double_backward keeps its digits where the mean is large beside the spread"""
     for mean, std in ((1e4, 1e-2), (1e6, 1.0), (0.0, 1e15), (0.0, 1e-15), (1e10, 1e3)):
-        use = _use(examiner, 64, 3)
+        use = use_of(examiner, 64, 3)
         x = (mean + std * examiner.rng.normal(size=(64, 3))).astype(np.float32)
         dy = (use.call.dy + 100).astype(np.float32)
         _exact(examiner, use.but(call=use.call.but(x=x, dy=dy)), 1, f"mean {mean:g} std {std:g}")
@@ -124,8 +124,8 @@ def _channel(use: Use, c: int) -> tuple[Affine | Fraction, ...]:
 
 def double_backward_absent(examiner: Examiner) -> None:
     """None in the place of v_dx, v_dgamma, v_dbeta means zero, and of gamma one"""
-    use = _use(examiner, 6, 3)
-    for argument in ("v_dx", "v_dgamma", "v_dbeta"):
+    use = use_of(examiner, 6, 3)
+    for argument in arguments_of(examiner)[3:]:
         zero = use.but(**{argument: np.zeros_like(getattr(use, argument))}).results(examiner)
         absent = use.but(**{argument: None}).results(examiner)
         examiner.same(absent, zero, f"{argument} None")
@@ -135,32 +135,34 @@ def double_backward_absent(examiner: Examiner) -> None:
 
 def double_backward_refuses(examiner: Examiner) -> None:
     """double_backward refuses other dtypes with TypeError and other shapes with ValueError"""
-    use = _use(examiner, 4, 3)
+    use = use_of(examiner, 4, 3)
     full, vectors = ((4, 1), (3,), (), (3, 4), (5, 3)), ((1,), (4,), (), (1, 3))
-    wrong = {"v_dx": full, "dy": full, "v_dgamma": vectors, "v_dbeta": vectors}
-    for argument, shapes in wrong.items():
+    for argument in ("dy", *arguments_of(examiner)[3:]):
+        shapes = full if argument in ("dy", "v_dx") else vectors
         good = use.call.dy if argument == "dy" else getattr(use, argument)
         for dtype in OTHER_DTYPES:
             name = np.dtype(dtype).name
-            bad = _with(use, argument, np.ones(good.shape, dtype))
+            bad = with_argument(use, argument, np.ones(good.shape, dtype))
             what = f"double_backward: {argument} of dtype {name}"
             examiner.refuses(TypeError, what, bad.results, examiner, mentions=(name,))
         for shape in shapes:
-            bad = _with(use, argument, np.ones(shape, np.float32))
+            bad = with_argument(use, argument, np.ones(shape, np.float32))
             what = f"double_backward: {argument} of shape {shape}"
             examiner.refuses(ValueError, what, bad.results, examiner, mentions=(shape,))
 
 
-def _with(use: Use, argument: str, array: Array) -> Use:
+def with_argument(use: Use, argument: str, array: Array) -> Use:
     if argument in ("x", "dy", "gamma"):
         return use.but(call=use.call.but(**{argument: array}))
     return use.but(**{argument: array})
 
 
-ARGUMENTS = ("x", "dy", "gamma", "v_dx", "v_dgamma", "v_dbeta")
+def arguments_of(examiner: Examiner) -> tuple[str, ...]:
+    """The arrays that forward and double_backward take, but for beta."""
+    return ("x", "dy", "gamma", *(f"v_d{name}" for name in ("x", *examiner.learnt)))
 
 
-def _argument(use: Use, argument: str) -> Array:
+def argument_of(use: Use, argument: str) -> Array:
     array: Array = getattr(use.call if argument in ("x", "dy", "gamma") else use, argument)
     return array
 
@@ -169,16 +171,16 @@ def double_backward_layouts(examiner: Examiner) -> None:
     """double_backward takes any strides and byte order, and read-only arrays; it writes to none"""
     layouts: dict[str, Callable[[Array], Array]] = {**LAYOUTS, "read-only": _locked}
     for dtype in (np.float16, np.float32, np.float64):
-        use = _use(examiner, 6, 4, dtype=dtype)
+        use = use_of(examiner, 6, 4, dtype=dtype)
         expected = use.results(examiner)
         for what, lay in layouts.items():
-            laid = use
-            for argument in ARGUMENTS:
-                laid = _with(laid, argument, lay(_argument(use, argument)))
-            before = {argument: _argument(laid, argument).tobytes() for argument in ARGUMENTS}
+            laid, laid_out = use, arguments_of(examiner)
+            for argument in arguments_of(examiner):
+                laid = with_argument(laid, argument, lay(argument_of(use, argument)))
+            before = {argument: argument_of(laid, argument).tobytes() for argument in laid_out}
             examiner.same(laid.results(examiner), expected, f"{what}, {np.dtype(dtype)}")
             for argument, content in before.items():
-                same = _argument(laid, argument).tobytes() == content
+                same = argument_of(laid, argument).tobytes() == content
                 examiner.hold(same, f"double_backward writes to {argument} ({what})")
 
 
@@ -191,14 +193,14 @@ def _locked(array: Array) -> Array:
 def double_backward_small(examiner: Examiner) -> None:
     """no elements give zero g_gamma; one element gives g_dy = v_dbeta, and zero for the others"""
     for shape in ((0, 3), (0, 3, 2), (4, 0), (0, 0)):
-        use = _use(examiner, *shape)
+        use = use_of(examiner, *shape)
         found = use.results(examiner)
         for name in ("g_dy", "g_x"):
             examiner.like(found[name], shape, np.float32, f"x {shape}: {name}")
         due = np.zeros(shape[1:2], np.float32)
         examiner.close(found["g_gamma"], due, f"x {shape}: g_gamma")
     for shape in ((1, 3), (1, 3, 1)):
-        use = _use(examiner, *shape)
+        use = use_of(examiner, *shape)
         found = use.results(examiner)
         assert use.v_dbeta is not None
         expected = {
@@ -221,7 +223,7 @@ REACHED = {
 
 def double_backward_not_finite(examiner: Examiner) -> None:
     """NaN and infinity stay in their channel of the double backward, and are not hidden"""
-    use = _use(examiner, 8, 3)
+    use = use_of(examiner, 8, 3)
     expected = use.results(examiner)
     for bad in _spoilt(use):
         found = bad.use.results(examiner)
@@ -245,9 +247,9 @@ class _Spoilt:
 def _spoilt(use: Use) -> Iterator[_Spoilt]:
     for argument in REACHED:
         for value in (np.nan, np.inf, -np.inf):
-            array = _argument(use, argument).copy()
+            array = argument_of(use, argument).copy()
             array[(0, 1) if array.ndim > 1 else 1] = value
-            yield _Spoilt(f"{value} in {argument}", argument, _with(use, argument, array))
+            yield _Spoilt(f"{value} in {argument}", argument, with_argument(use, argument, array))
 
 
 def double_backward_no_warning(examiner: Examiner) -> None:
@@ -255,10 +257,12 @@ def double_backward_no_warning(examiner: Examiner) -> None:
     for dtype in (np.float16, np.float32, np.float64):
         largest, least = np.finfo(dtype).max, np.finfo(dtype).smallest_subnormal
         for shape in ((0, 3), (1, 3), (4, 3)):
-            use = _use(examiner, *shape, dtype=dtype)
-            for argument in ARGUMENTS:
+            use = use_of(examiner, *shape, dtype=dtype)
+            for argument in arguments_of(examiner):
                 for value in (np.nan, np.inf, largest, -largest, least, 0.0):
-                    bad = _with(use, argument, np.full_like(_argument(use, argument), value))
+                    bad = with_argument(
+                        use, argument, np.full_like(argument_of(use, argument), value)
+                    )
                     _silent(examiner, bad, f"{value} in {argument}, x {shape}")
 
 

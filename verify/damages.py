@@ -17,7 +17,10 @@ import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-CORES = ("_forward", "_backward", "_backward_staged", "_jvp", "_jacobian")
+CORES = (
+    *("_forward", "_backward", "_backward_staged", "_jvp", "_jacobian"),
+    "_double_backward",
+)
 DEPLOYMENT_CORES = (
     *("_infer", "_infer_backward", "_fold", "_fold_linear"),
     *("_running_biased", "_running_unbiased", "_population"),

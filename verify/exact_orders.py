@@ -30,7 +30,7 @@ from verify.duals import Duals
 from verify.evaluate import Evaluator
 from verify.exact import Counterexample, Outcome, draw, moved_run, run
 from verify.fields import FIELDS, Arithmetic, Field, Index, OutsideTheField, Scalar, Values
-from verify.references import REFERENCES, Node, extents
+from verify.references import REFERENCES, Forward, Node, extents
 
 REFERENCE = REFERENCES[BATCH_NORM.name]
 SAMPLES = 5  # indices tried of each statement, size and field; of the Hessian all
@@ -159,8 +159,10 @@ def point(field: str, m: int, seed: int = 0) -> Truth:
     return Truth(drawn.sizes, backward, bilinear, cubic)
 
 
-def double_backward(over: Arithmetic, given: Values, dy: Table, v: Values) -> Parts:
-    """g_dy, g_x and g_γ from the definition alone."""
+def double_backward(
+    over: Arithmetic, given: Values, dy: Table, v: Values, forward: Forward = REFERENCE.forward
+) -> Parts:
+    """g_dy, g_x and g_γ from the definition alone; ``v`` has a cotangent for each input."""
     inner = Duals(over)
     outer = Duals(inner)
 
@@ -169,8 +171,8 @@ def double_backward(over: Arithmetic, given: Values, dy: Table, v: Values) -> Pa
         return {at: inner.variable(value, along[at]) for at, value in given[label].items()}
 
     inside = {
-        **{label: moving(label) for label in ("x", "gamma", "beta")},
-        "eps": _still(inner, given["eps"]),
+        label: moving(label) if f"v_d{label}" in v else _still(inner, table)
+        for label, table in given.items()
     }
     weights = _still(inner, dy)
     entries = {"dy": dy, "x": given["x"], "gamma": given["gamma"]}
@@ -182,7 +184,7 @@ def double_backward(over: Arithmetic, given: Values, dy: Table, v: Values) -> Pa
                 name: _still(outer, table) for name, table in {**inside, "dy": weights}.items()
             }
             moved[label][at] = outer.variable(moved[label][at].re)
-            y = run(REFERENCE.forward, outer, moved)["y"]
+            y = run(forward, outer, moved)["y"]
             loss = sum(moved["dy"][i] * value for i, value in y.items())
             gradient[at] = inner.derivative(outer.derivative(loss))
         found[f"g_{label}"] = gradient

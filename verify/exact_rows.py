@@ -10,9 +10,14 @@ of one row v of m elements, and with g = γ·dy, elementwise,
     y  = r γ·d + β                      dx = r P(g)
     ẏ  = r γ·P(ẋ) + r γ̇·d + β̇           dγ = Σₙ rₙ dyₙ·dₙ        dβ = Σₙ dyₙ
 
-are all sums of a few vectors, or for dγ and dβ of one for each row n.  Where neighbours in a row
-share an element of γ (the positions of a channel), theirs are added up.  Written out by hand on
-purpose: nothing here comes from the derivation that it helps to check.
+and, for cotangents v of dx, w of dγ and b of dβ, with k = w·dy,
+
+    g_dy = r γ·P(v) + r w·d + b        g_γ = Σₙ rₙ dyₙ·P(vₙ)
+    g_x  = r P(k) + r/(mq) [(3 Σgd Σvd/(mq) − Σ(g−ḡ)(v−v̄)) d − (g−ḡ) Σvd − (v−v̄) Σgd]
+
+(RMS Norm: without ḡ and v̄) are all sums of a few vectors, or for dγ and dβ of one for each row n.
+Where neighbours in a row share an element of γ (the positions of a channel), theirs are added up.
+Written out by hand on purpose: nothing here comes from the derivation that it helps to check.
 """
 
 from __future__ import annotations
@@ -127,6 +132,27 @@ class Normalised:
                 (ONE, beta_dot),
             )
         )
+
+    def double_backward(
+        self, dy: NDArray[Any], v_dx: NDArray[Any], v_dgamma: Row, v_dbeta: Row
+    ) -> tuple[Affine, Affine, tuple[tuple[Fraction, Row], ...]]:
+        """g_dy and g_x, and what the row adds to g_γ."""
+        of_dy, v = Row.of(dy), Row.of(v_dx)
+        g, v_c, k = (self._centred(row) for row in (self.gamma * of_dy, v, v_dgamma * of_dy))
+        r, scale = self.r, 1 / (self.d.numbers.size * self.q)
+        along_g, along_v, along_k = (row.dot(self.d) * scale for row in (g, v_c, k))
+        both = (3 * along_g * along_v / scale - g.dot(v_c)) * scale
+        g_x = (
+            (r * (both - along_k), self.d),
+            (-r * along_v, g),
+            (-r * along_g, v_c),
+            (r, k),
+        )
+        added = ((r, of_dy * v_c), (-r * along_v, of_dy * self.d))
+        return self.jvp(v_dx, v_dgamma, v_dbeta), Affine(g_x), added
+
+    def _centred(self, v: Row) -> Row:
+        return v.centred() if self.centres else v
 
     def _along(self, v: Row) -> Fraction:
         """−r Σvd/(mq)."""

@@ -1,7 +1,7 @@
 """The double backward's core, run on exact numbers, against nested dual numbers.
 
 As in :mod:`verify.kernel_exact`, what runs is the text that is shipped, on rationals and on
-integers modulo p, in every arrangement of the rows.  What it has to equal is what
+integers modulo p, in every arrangement of the data.  What it has to equal is what
 :mod:`verify.exact_orders` makes of the definition.  The mean comes in two parts, of which the first
 is wrong by an arbitrary amount, as if by rounding.  *exact*, at sampled sizes and points.
 """
@@ -9,7 +9,7 @@ is wrong by an arbitrary amount, as if by rounding.  *exact*, at sampled sizes a
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from types import ModuleType
@@ -17,18 +17,21 @@ from typing import Any
 
 import numpy as np
 
-from verify.arrangements import Array, arrangements
-from verify.exact import Counterexample, Outcome
-from verify.exact_orders import Table, point
-from verify.fields import FIELDS, Field
-from verify.kernel_exact import BLOCK, differences
+from derive.expr import SumOver, Var, adjoint
+from derive.layer import Layer
+from derive.layers.batch_norm import BATCH_NORM
+from verify.arrangements import Arrangement, Array
+from verify.exact import Counterexample, Outcome, Point, draw
+from verify.exact_orders import double_backward
+from verify.fields import FIELDS, Field, Index, Scalar
+from verify.kernel_exact import BLOCK, arranged, differences, spread, table_from
 from verify.kernel_numbers import Number, on_objects
 from verify.loading import load
-from verify.references import extents
+from verify.references import REFERENCES
 
 CORE = "_double_backward"
 DUE = ("g_dy", "g_x", "g_gamma")
-TAKEN = ("x", "gamma", "dy", "v_dx", "v_dgamma", "v_dbeta")
+SIZES = range(2, 7)
 
 
 @dataclass(frozen=True)
@@ -36,48 +39,80 @@ class Case:
     """One call over one field: its arguments, and the results that are due."""
 
     field: str
-    axis: int
+    where: Arrangement
     given: dict[str, Any]
     due: dict[str, Array]
 
 
-def check(source: str, *, sizes: Iterable[int] = range(2, 7), seed: int = 0) -> list[Outcome]:
-    """Run the core of a generated module: one outcome for each field and result.
+def check(
+    source: str, layer: Layer = BATCH_NORM, *, sizes: Iterable[int] = SIZES, seed: int = 0
+) -> list[Outcome]:
+    """Run the core of a layer's module: one outcome for each field and result.
 
     ``sizes`` are values of m, at least 2.  What raises has failed.  Raises what the source raises
     on being loaded.
     """
-    return compare(load(source, "exact second order"), prepare(sizes=sizes, seed=seed))
+    cases = prepare(layer, sizes=sizes, seed=seed)
+    return compare(load(source, f"exact second order of {layer.name}"), cases)
 
 
-def prepare(*, sizes: Iterable[int] = range(2, 7), seed: int = 0) -> tuple[Case, ...]:
+def prepare(
+    layer: Layer = BATCH_NORM, *, sizes: Iterable[int] = SIZES, seed: int = 0
+) -> tuple[Case, ...]:
     """What any number of modules can be compared with."""
     sizes = list(sizes)
-    return tuple(case for over in FIELDS for m in sizes for case in _cases(over, m, seed))
+    return tuple(case for over in FIELDS for m in sizes for case in _cases(layer, over, m, seed))
 
 
-def _cases(over: Field, m: int, seed: int) -> Iterator[Case]:
-    true = point(over.name, m, seed).backward
-    rng = Random(f"second order {over.name} {m} {seed}")
+def _cases(layer: Layer, over: Field, m: int, seed: int) -> Iterator[Case]:
+    reference = REFERENCES[layer.name]
+    rng = Random(f"second order {layer.name} {over.name} {m} {seed}")
+    point = draw(layer, reference, over, m, rng)
+    given = point.given
+    v = {f"v_d{var.label}": _random(given[var.label], over, rng) for var in layer.inputs}
+    dy = point.directions[adjoint(layer.output).label]
+    due = double_backward(over, given, dy, v, reference.forward)
+    axes = {var.label: var for var in layer.inputs}
+    tables = {f"v_d{label}": _spread(point, v[f"v_d{label}"], var) for label, var in axes.items()}
+    tables |= {label: _spread(point, given[label], var) for label, var in axes.items()}
+    tables["dy"] = _spread(point, dy, layer.output)
+    tables |= _statistics(point, over, rng)
+    results = {
+        label: _spread(point, due[label], layer.data if var is None else var)
+        for label, var in zip(DUE, (None, None, layer.learnt[0]), strict=True)
+    }
     wrap = np.frompyfunc(lambda value: Number(value, over), 1, 1)
-    tables = {label: _table(true[label]) for label in TAKEN}
-    off = np.array([over.random(rng) for _ in tables["gamma"]], object)
-    roots = [1 / over.sqrt(value + true["eps"][()]) for value in _table(true["var"])]
-    tables |= {"mean": _table(true["mu"]) + off, "mean_rest": -off}
-    tables["inv_std"] = np.array(roots, object)
-    due = {label: _table(true[label]) for label in DUE}
-    for where in arrangements(m):
-        given = {name: where.lay(np.asarray(wrap(table))) for name, table in tables.items()}
-        for array in given.values():
+    shape = tables["x"].shape
+    data = layer.data.axes
+    kept = [k for k, axis in enumerate(data) if axis not in layer.reduced_axes]
+    for where in arranged(shape, kept):
+        laid = {name: where.lay(np.asarray(wrap(table))) for name, table in tables.items()}
+        for array in laid.values():
             array.flags.writeable = False
-        yield Case(over.name, where.axis, given, {k: where.lay(t) for k, t in due.items()})
+        yield Case(over.name, where, laid, {k: where.lay(t) for k, t in results.items()})
 
 
-def _table(entries: Table) -> Array:
-    table = np.empty([len(positions) for positions in extents(entries)], object)
-    for index, value in entries.items():
-        table[index] = value
-    return table
+def _statistics(point: Point, over: Field, rng: Random) -> dict[str, Array]:
+    """The mean in two wrong parts, if there is one, and the inverse root of the other statistic."""
+    mean, found = point.layer.definitions[0].var, {}
+    *_, spread_of = (d.var for d in point.layer if d.expr.has(SumOver))
+    values = _spread(point, point.traced[spread_of.label], spread_of)
+    eps = point.given["eps"][()]
+    root = np.frompyfunc(lambda value: 1 / over.sqrt(value + eps), 1, 1)
+    found = {name: np.asarray(root(values)) for name in ("inv_std", "inv_rms")}
+    if mean != spread_of:
+        exact = _spread(point, point.traced[mean.label], mean)
+        off = np.array([over.random(rng) for _ in range(exact.size)], object).reshape(exact.shape)
+        found |= {"mean": exact + off, "mean_rest": -off}
+    return found
+
+
+def _random(like: Mapping[Index, Scalar], over: Field, rng: Random) -> dict[Index, Scalar]:
+    return {at: over.random(rng) for at in like}
+
+
+def _spread(point: Point, entries: Mapping[Index, Scalar], var: Var) -> Array:
+    return spread(table_from(entries), var.axes, point.layer.data.axes)
 
 
 def compare(module: ModuleType, cases: Iterable[Case]) -> list[Outcome]:
@@ -102,7 +137,7 @@ def _results(module: ModuleType, case: Case) -> dict[str, Array | str]:
     written = {label: np.empty(shape, object) for label in ("g_dy", "g_x")}
     try:
         core = getattr(module, CORE)
-        layout = module._layout(case.given["x"], case.axis)
+        layout = case.where.layout(module, case.given["x"])
         given = {**case.given, **written, "layout": layout}
         (g_gamma,) = core(**{name: given[name] for name in inspect.signature(core).parameters})
         return {**written, "g_gamma": np.asarray(g_gamma)}

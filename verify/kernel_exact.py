@@ -30,7 +30,7 @@ import numpy as np
 
 from codegen.names import CENTRE, CODE_NAMES, REST, code_name
 from codegen.passes import mean_of_data
-from derive.expr import SumOver, Var, adjoint, tangent
+from derive.expr import Axis, SumOver, Var, adjoint, tangent
 from derive.layer import Layer
 from verify.arrangements import (
     Arrangement,
@@ -40,7 +40,7 @@ from verify.arrangements import (
     sample_arrangements,
 )
 from verify.exact import Counterexample, Outcome, Point, draw
-from verify.fields import FIELDS, OutsideTheField
+from verify.fields import FIELDS, Index, OutsideTheField, Scalar
 from verify.kernel_numbers import ExactNumPy, Number, on_objects
 from verify.loading import load
 from verify.references import Reference, extents
@@ -135,7 +135,7 @@ def _cases(point: Point, rng: Random) -> Iterator[Case]:
     draws = [over.random(rng) for _ in range(prod(rows))]
     errors = wrap(np.array(draws, object).reshape(rows))
     jacobian = _jacobian(point, shape, kept)
-    for where in _arrangements(shape, kept):
+    for where in arranged(shape, kept):
         arrays = {name: where.lay(array) for name, array in tables.items()}
         for array in arrays.values():
             array.flags.writeable = False
@@ -147,23 +147,32 @@ def _cases(point: Point, rng: Random) -> Iterator[Case]:
         )
 
 
-def _arrangements(shape: tuple[int, ...], kept: list[int]) -> Sequence[Arrangement]:
+def arranged(shape: tuple[int, ...], kept: Sequence[int]) -> Sequence[Arrangement]:
+    """The arrangements of tables of this shape, of which ``kept`` are the axes not reduced."""
     if len(shape) > 2:
         return sample_arrangements(shape[-1])
-    return row_arrangements(*shape) if kept == [0] else arrangements(shape[0])
+    return row_arrangements(*shape) if kept[0] == 0 else arrangements(shape[0])
 
 
 def _spread(point: Point, var: Var) -> Array:
     """A table over the data's axes, with one entry for all of an axis that the quantity has not."""
-    table, axes = table_of(point, var), point.layer.data.axes
-    own = sorted(var.axes, key=axes.index)
-    ordered = table.transpose([var.axes.index(axis) for axis in own])
+    return spread(table_of(point, var), var.axes, point.layer.data.axes)
+
+
+def spread(table: Array, have: Sequence[Axis], axes: Sequence[Axis]) -> Array:
+    """A table over the axes ``have`` as one over ``axes``, with one entry for all of others."""
+    own = sorted(have, key=axes.index)
+    ordered = table.transpose([have.index(axis) for axis in own])
     return ordered.reshape([ordered.shape[own.index(a)] if a in own else 1 for a in axes])
 
 
 def table_of(point: Point, var: Var) -> Array:
     """All entries of a value, an adjoint or a tangent."""
-    entries = point.entries(var)
+    return table_from(point.entries(var))
+
+
+def table_from(entries: Mapping[Index, Scalar]) -> Array:
+    """Entries by index as an array."""
     table = np.empty([len(positions) for positions in extents(entries)], object)
     for index, value in entries.items():
         table[index] = value

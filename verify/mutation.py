@@ -20,11 +20,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import ModuleType
 
+from codegen.second_order import LAYERS as SECOND_ORDER
 from derive.errors import InputError
 from derive.layer import Layer
 from derive.layers.batch_norm import BATCH_NORM
 from derive.layers.block import BLOCK
-from verify import accuracy, accuracy_rows, contract, contract_by_row, exact_deployment
+from verify import (
+    accuracy,
+    accuracy_rows,
+    contract,
+    contract_by_row,
+    exact_deployment,
+    exact_second_order,
+)
 from verify.accuracy_cases import CASES, Case
 from verify.accuracy_rows import ROW_LAYERS
 from verify.contract import Clause
@@ -152,10 +160,12 @@ def _exact(layer: Layer, reference: Reference, seed: int) -> Check:
         raise InputError(f"{reference.name} has no exact points to compare {layer.name} at")
     one = SIZES[-1:]  # every other mutant has to get through these first
     deployed = exact_deployment.prepare(sizes=one, seed=seed) if layer == BATCH_NORM else ()
+    twice = exact_second_order.prepare(layer, sizes=one, seed=seed) if layer in SECOND_ORDER else ()
 
     def outcomes(source: str) -> Iterator[Outcome]:
         module = load(source, f"exact {layer.name}")
         yield from exact_deployment.compare(module, deployed)
+        yield from exact_second_order.compare(module, twice)
         for sample in single:
             yield from compare(module, layer, [sample])
 

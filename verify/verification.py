@@ -23,6 +23,7 @@ from sympy import Expr
 from codegen.block import build_block
 from codegen.deployment import build_deployment
 from codegen.pipeline import build
+from codegen.second_order import LAYERS as SECOND_ORDER
 from codegen.second_order import build_second_order
 from derive.chart import NotNormalError
 from derive.derivation import Derivation
@@ -149,6 +150,7 @@ def proved(derivation: Derivation, *, lowered: bool) -> list[Result]:
         if derivation.layer == BATCH_NORM:
             deployment = "programs beside training"
             results.append(_lowered(deployment, lambda: build_deployment().proofs))
+        if derivation.layer in SECOND_ORDER:
             results.append(
                 _lowered("double backward", lambda: build_second_order(derivation).proofs)
             )
@@ -249,7 +251,8 @@ def exact_kernel(subject: Subject, seed: int) -> list[Result]:
     outcomes = kernel_exact.check(subject.source, layer, reference, seed=seed)
     if layer == BATCH_NORM:
         outcomes += exact_deployment.check(subject.source, seed=seed)
-        outcomes += exact_second_order.check(subject.source, seed=seed)
+    if layer in SECOND_ORDER:
+        outcomes += exact_second_order.check(subject.source, layer, seed=seed)
     return from_outcomes(outcomes, prefix="kernel ")
 
 

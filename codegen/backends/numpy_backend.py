@@ -41,6 +41,7 @@ from codegen.lower import u_and_r
 from codegen.names import CENTRE, CODE_NAMES, REST, code_name
 from codegen.passes import PASSES, ProgramPass, mean_of_data
 from codegen.pipeline import Kernel, Kernels
+from codegen.second_order import LAYERS as SECOND_ORDER
 from codegen.second_order import build_second_order
 from derive.expr import (
     Definition,
@@ -136,9 +137,11 @@ class ModuleText:
             layout.jacobian.format(**fields, **self._columns()),
             jacobian_core(kernels.jacobian, layout.jacobian_about),
         ]
+        if self.layer in SECOND_ORDER:
+            parts += second_order_text(
+                build_second_order(derivation, self.passes), layout, self._formulas
+            )
         if self.layer == BATCH_NORM:
-            second_order = build_second_order(derivation, self.passes)
-            parts += second_order_text(second_order, self._formulas, layout.core)
             deployment = build_deployment(self.passes)
             parts += deployment_text(deployment, self._formulas, layout.core)
         return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"

@@ -27,37 +27,37 @@ def with_one_size(kernels: Kernels) -> Kernels:
     Raises InputError where a size occurs by itself.
     """
     layer = kernels.derivation.layer
-    if len(layer.reduced_axes) == 1:
-        return kernels
-    row = Axis("i", SIZE)
-
-    def told(program: Program, *, one_index: bool) -> Program:
-        def change(expr: Expr) -> Expr:
-            counted = _counted(expr, layer, row.size)
-            return _told(counted, layer.reduced_axes, row) if one_index else counted
-
-        def target(var: Var) -> Var:
-            changed = change(var)
-            assert isinstance(changed, Var)
-            return changed
-
-        return Program(
-            tuple(target(var) for var in program.given),
-            tuple(Assign(target(a.target), change(a.expr), a.note) for a in program.assigns),
-            tuple(target(var) for var in program.results),
-        )
-
-    def one(kernel: Kernel, *, one_index: bool = False) -> Kernel:
-        return Kernel(kernel.name, told(kernel.program, one_index=one_index), ())
-
     return replace(
         kernels,
-        forward=one(kernels.forward),
-        backward=one(kernels.backward),
-        backward_staged=one(kernels.backward_staged),
-        jvp=one(kernels.jvp),
-        jacobian=one(kernels.jacobian, one_index=True),
+        forward=counted(kernels.forward, layer),
+        backward=counted(kernels.backward, layer),
+        backward_staged=counted(kernels.backward_staged, layer),
+        jvp=counted(kernels.jvp, layer),
+        jacobian=counted(kernels.jacobian, layer, one_index=True),
     )
+
+
+def counted(kernel: Kernel, layer: Layer, *, one_index: bool = False) -> Kernel:
+    """One kernel so; with ``one_index`` its axes, too, become one."""
+    if len(layer.reduced_axes) == 1:
+        return kernel
+    row = Axis("i", SIZE)
+
+    def change(expr: Expr) -> Expr:
+        made = _counted(expr, layer, row.size)
+        return _told(made, layer.reduced_axes, row) if one_index else made
+
+    def target(var: Var) -> Var:
+        changed = change(var)
+        assert isinstance(changed, Var)
+        return changed
+
+    program = Program(
+        tuple(target(var) for var in kernel.program.given),
+        tuple(Assign(target(a.target), change(a.expr), a.note) for a in kernel.program.assigns),
+        tuple(target(var) for var in kernel.program.results),
+    )
+    return Kernel(kernel.name, program, ())
 
 
 def _counted(expr: Expr, layer: Layer, size: Symbol) -> Expr:
@@ -71,13 +71,13 @@ def _counted(expr: Expr, layer: Layer, size: Symbol) -> Expr:
             return part
         return rebuild(part, (visit(arg) for arg in part.args))
 
-    counted = visit(expr)
-    if alone := sorted({str(other) for other in others} & {str(s) for s in counted.atoms(Symbol)}):
+    made = visit(expr)
+    if alone := sorted({str(other) for other in others} & {str(s) for s in made.atoms(Symbol)}):
         raise InputError(
             f"{layer.name} has the size {alone[0]}; a kernel knows only the product of the sizes "
             f"of {' and '.join(str(axis) for axis in layer.reduced_axes)}"
         )
-    return counted
+    return made
 
 
 def _told(expr: Expr, reduced: tuple[Axis, ...], row: Axis) -> Expr:

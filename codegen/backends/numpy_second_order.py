@@ -1,4 +1,4 @@
-"""The double backward: the part of a Batch Norm module that differentiates backward again.
+"""The double backward: the part of a module that differentiates backward again.
 
 As in :mod:`codegen.backends.numpy_text`, the function that validates is fixed text, and the core
 that computes is printed from a proved program.
@@ -6,71 +6,101 @@ that computes is printed from a proved program.
 
 from __future__ import annotations
 
-from codegen.backends.numpy_cores import Core
 from codegen.backends.numpy_deployment import Formulas
-from codegen.backends.python_lines import call
+from codegen.backends.numpy_layouts import ArrayLayout
+from codegen.backends.numpy_one_size import counted
+from codegen.backends.python_lines import call, indented, one_a_line, paragraph, tuple_of
 from codegen.names import code_name
 from codegen.second_order import SecondOrderKernel
+from derive.expr import Var, adjoint
 
 
-def second_order_text(second_order: SecondOrderKernel, formulas: Formulas, core: Core) -> list[str]:
+def second_order_text(
+    second_order: SecondOrderKernel, layout: ArrayLayout, formulas: Formulas
+) -> list[str]:
     """The function and its core."""
-    kernel, second = second_order.kernel, second_order.second
-    wide = ("v_dgamma", "v_dbeta")
-    own = {"dy", "v_dx"}
-    given = [code_name(var) for var in kernel.program.given]
-    arguments = [
-        f"wide_{name}" if name in wide else name if name in own else f"cache.{name}"
-        for name in given
-    ]
-    results = [result.definition for result in second.results]
-    targets = "(wide_g_gamma,) = _double_backward"
+    second = second_order.second
+    layer = second.derivation.layer
+    kernel = counted(second_order.kernel, layer)
+    first, *vectors = (code_name(var) for var in second.cotangents)
+    outputs = [code_name(result.var) for result in second.results]
+    full = outputs[:2]
+    dy = code_name(adjoint(layer.output))
+
+    def argument(var: Var) -> str:
+        name = code_name(var)
+        if name in vectors:
+            return f"wide_{name}"
+        own = name if name in (dy, first) else f"cache.{name}"
+        return layout.whole.format(own) if var.axes == layer.data.axes else own
+
+    arguments = [*map(argument, kernel.program.given), "layout", *map(layout.whole.format, full)]
+    parameters = outputs[2:]
+    targets = tuple_of([f"wide_{name}" for name in parameters])
+    terms = [f"<{v}, {v.removeprefix('v_')}>" for v in (first, *vectors)]
+    inputs = [name.removeprefix("g_") for name in outputs]
+    about = f"These are the gradients of {_listed(terms, ' + ')} with respect to "
+    about += f"{_listed(inputs)}.  The statistics depend on x in them, and are not held constant."
+    taken = f"{first}, {dy}: the shape of x; {', '.join(vectors)}: {layout.vector}; any float "
+    taken += "dtype, and None for one of the v means zero.  Returns g_dy and g_x with the shape of "
+    taken += f"x and {', '.join(parameters)}: {layout.vector}, also where the parameter was None; "
+    taken += "all have the dtype of x."
+    definitions = [result.definition for result in second.results]
     return [
         DOUBLE_BACKWARD.format(
-            closed=formulas(results),
+            closed=formulas(definitions),
             named=formulas([*second.split, *second.sums]),
-            call=call(targets, [*arguments, "layout", "g_dy", "g_x"], 8),
+            arguments=one_a_line(f"{v}: npt.ArrayLike | None" for v in (first, *vectors)),
+            types=", ".join("Array" for _ in outputs),
+            names=", ".join(outputs),
+            about=paragraph(about),
+            taken=paragraph(taken),
+            setup=indented(f'wide_{v} = {layout.values}("{v}", {v}, layout, 0)' for v in vectors),
+            one=layout.one,
+            made=indented(f"{name} = np.zeros({layout.one}, dtype)" for name in parameters),
+            call=call(f"{targets} = _double_backward", arguments, 8),
+            store=indented((f"{p}[...] = wide_{p}.reshape({layout.one})" for p in parameters), 12),
         ),
-        core(kernel, second.derivation.layer.data, ("g_dy", "g_x"), "The closed forms"),
+        layout.core(kernel, layer.data, full, "The closed forms"),
     ]
+
+
+def _listed(words: list[str], between: str = ", ") -> str:
+    """a, b and c; or a + b + c."""
+    if between != ", " or len(words) < 2:
+        return between.join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 DOUBLE_BACKWARD = '''
 def double_backward(
-    v_dx: npt.ArrayLike | None,
-    v_dgamma: npt.ArrayLike | None,
-    v_dbeta: npt.ArrayLike | None,
-    dy: npt.ArrayLike,
+{arguments}    dy: npt.ArrayLike,
     cache: Cache,
-) -> tuple[Array, Array, Array]:
-    """g_dy, g_x, g_gamma: the vector-Jacobian product of backward, in closed form.
+) -> tuple[{types}]:
+    """{names}: the vector-Jacobian product of backward, in closed form.
 
 {closed}
 
-    with the means and sums
+    with
 
 {named}
 
-    These are the gradients of <v_dx, dx> + <v_dgamma, dgamma> + <v_dbeta, dbeta> with respect to
-    dy, x and gamma.  The statistics depend on x in them, and are not held constant.
+{about}
 
-    v_dx, dy: the shape of x; v_dgamma, v_dbeta: (C,); any float dtype, and None for one of the v
-    means zero.  Returns g_dy and g_x with the shape of x and g_gamma: (C,), also where gamma was
-    None; all have the dtype of x.
+{taken}
 
     Raises TypeError and ValueError like forward.
     """
     layout = _checked(cache)
     dy = _like("dy", dy, cache.x)
     v_dx = np.zeros_like(cache.x) if v_dx is None else _like("v_dx", v_dx, cache.x)
-    wide_v_dgamma = _per_channel("v_dgamma", v_dgamma, layout, 0)
-    wide_v_dbeta = _per_channel("v_dbeta", v_dbeta, layout, 0)
+{setup}
     dtype = cache.x.dtype
     g_dy, g_x = np.empty(layout.shape, dtype), np.empty(layout.shape, dtype)
-    g_gamma = np.zeros(layout.channels, dtype)
+{made}
     with np.errstate(all="ignore"):
 {call}
-        if layout.m:  # of no elements it stays zero
-            g_gamma[...] = wide_g_gamma.reshape(-1)
-    return g_dy, g_x, g_gamma
+        if layout.m:  # of no elements they stay zero
+{store}
+    return {names}
 '''

@@ -49,7 +49,8 @@ def broken(text: str, indent: int) -> list[str]:
     space = " " * indent
     if indent + len(text) <= WIDTH:
         return [space + text]
-    start = "return " if text.startswith("return ") else text.partition(" = ")[0] + " = "
+    sign = " += " if " += " in text else " = "
+    start = "return " if text.startswith("return ") else text.partition(sign)[0] + sign
     expression = text.removeprefix(start)
     parts = [expression]
     for depth, signs in product(range(expression.count("(") + 1), ("+-", "+-*/")):

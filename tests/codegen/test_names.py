@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sympy import Expr
+from sympy import Expr, Pow
 
 from codegen.names import CENTRE, REST, code_name, sum_label, unused
 from derive.expr import SumOver, Var, add, mul
@@ -47,3 +47,8 @@ def test_sums_are_called_what_they_sum(body: Expr, label: str) -> None:
 def test_a_label_that_is_taken_gets_an_underscore() -> None:
     assert unused("u", {"v"}) == "u"
     assert unused("u", {"u", "u_"}) == "u__"
+
+
+def test_what_has_no_name_in_a_sum_is_told_once() -> None:
+    inner = add(mul(n.size, x_hat), x)
+    assert sum_label(SumOver(mul(dy, inner, Pow(n.size, -1)), n)) == "sum_dy_expr"

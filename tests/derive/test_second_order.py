@@ -7,8 +7,9 @@ from sympy import Expr, sqrt
 
 from derive.differentiate import vjp
 from derive.directional import directional, hessian
-from derive.expr import Delta, SumOver, Var, add, adjoint, free_axes, mul, variables
+from derive.expr import Delta, SumOver, Var, add, adjoint, canonical, free_axes, mul, variables
 from derive.layers.batch_norm import BATCH_NORM, beta, c, eps, gamma, mu, n, var, x, x_hat, y
+from derive.products import weighted, with_products
 from derive.second_order import (
     backward_program,
     cotangent,
@@ -62,6 +63,87 @@ def test_three_sums_and_two_means_are_enough() -> None:
             *("gamma", "var", "eps", "x_hat", "v_dgamma", "v_dbeta"),
             *("dy_c", "v_dx_c", "S_dy_vdx", "S_dy_xhat", "S_vdx_xhat"),
         }
+
+
+# --- Where gamma varies along the reduction ------------------------------------------------------
+
+
+def _by_hand(name: str) -> dict[str, Expr]:
+    """With h = γ dy and k = v_dγ dy, and ⟨a, b⟩ = Σ(a − ā)(b − b̄), or Σab for RMS Norm."""
+    derivation = derivation_of(name)
+    layer, over = derivation.layer, derivation.layer.reduced_axes
+    size = mul(*(axis.size for axis in over))
+    g, scale, v = (adjoint(layer.output), layer.learnt[0], cotangent(adjoint(layer.data)))
+    w, b = (cotangent(adjoint(var)) for var in (layer.learnt * 2)[:2])
+    shift: Expr = b if len(layer.learnt) > 1 else mul(0)
+    *_, spread = (d.var for d in layer if d.expr.has(SumOver))
+    hat, root = layer.definitions[-2].var, 1 / sqrt(spread + layer.parameters[0])
+
+    def centre(a: Expr) -> Expr:
+        return a if name == "rms_norm" else a - SumOver(a, *over) / size
+
+    def along(a: Expr) -> Expr:
+        return SumOver(a * hat, *over)
+
+    h, k = scale * g, w * g
+    both = SumOver(centre(h) * centre(v), *over)
+    moved = root * (centre(v) - hat * along(v) / size)
+    shared = [axis for axis in layer.data.axes if axis not in scale.axes]
+    return {
+        "g_dy": scale * moved + w * hat + shift,
+        "g_x": root**2 / size * (3 * along(h) * along(v) / size - both) * hat
+        - root**2 / size * (along(v) * centre(h) + along(h) * centre(v))
+        + root * (centre(k) - hat * along(k) / size),
+        "g_gamma": SumOver(g * moved, *shared),
+    }
+
+
+FAMILY = {"layer_norm": (4, 3), "rms_norm": (4, 0), "group_norm": (4, 3), "instance_norm": (3, 2)}
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_the_family_by_hand(name: str) -> None:
+    second = double_backward(derivation_of(name))
+    normal_form = second.closing.normal_form()
+    expected = _by_hand(name)
+    assert [result.var.label for result in second.results] == list(expected)
+    for result in second.results:
+        assert normal_form.zero(result.closed - expected[result.var.label])
+        assert not normal_form.zero(result.closed - 2 * expected[result.var.label])
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_a_few_sums_and_means_are_enough(name: str) -> None:
+    second = double_backward(derivation_of(name))
+    means = [d for d in second.split if d.var.label.startswith("mean_")]
+    assert (len(second.sums), len(means)) == FAMILY[name]
+    g_gamma = second.results[-1].closed
+    assert isinstance(g_gamma, SumOver)
+    assert not g_gamma.body.has(SumOver)
+    assert not any(result.closed.has(SumOver) for result in second.results[:-1])
+
+
+def test_products_have_names_where_gamma_varies_along_the_reduction() -> None:
+    named = {n: double_backward(derivation_of(n)).closing.products for n in FAMILY}
+    labels = {name: [d.var.label for d in products] for name, products in named.items()}
+    assert labels.pop("instance_norm") == []
+    assert set(map(tuple, labels.values())) == {("dx_hat", "v_dgamma_dy")}
+    for products in named.values():
+        assert all(d.var.role == "adjoint" for d in products[:1])  # it is dl/dx_hat
+
+
+def test_products_are_found_at_any_index() -> None:
+    derivation = derivation_of("layer_norm")
+    layer = derivation.layer
+    rows, features = layer.data.axes
+    there = features.prime()
+    (product,) = weighted(derivation, layer.learnt[:1])
+    g, scale = adjoint(layer.output), layer.learnt[0]
+    expr = SumOver(mul(g.at(rows, there), scale.at(there), x_hat.at(rows, there)), there)
+    due = SumOver(mul(product.var.at(rows, there), x_hat.at(rows, there)), there)
+    assert canonical(with_products(add(expr, g), [product])) == canonical(add(due, g))
+    apart = mul(g.at(rows, there), scale)  # not of one index
+    assert with_products(apart, [product]) == apart
 
 
 def test_there_is_no_gradient_of_beta() -> None:

@@ -191,7 +191,8 @@ def test_an_equivalent_mutant_raises_and_is_not_counted(condition: str) -> None:
         call(kernel, x, cache)
     found = _score([mutant])
     assert (found.killed, found.survivors, found.equivalent) == (0, (), (mutant,))
-    assert len(EQUIVALENT) == len(EQUIVALENT_CALLS)
+    of_samples = [name for name in EQUIVALENT if "_channel_axis" in name]  # in test_samples.py
+    assert len(EQUIVALENT) == len(EQUIVALENT_CALLS) + len(of_samples)
 
 
 @pytest.mark.parametrize("name", ["eps outside", "no gamma"])

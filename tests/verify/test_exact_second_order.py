@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from derive.layers import LAYERS
 from generated.numpy_kernels import batch_norm
 from verify.exact import confirmed
 from verify.exact_second_order import check, compare, prepare
@@ -47,4 +48,41 @@ def test_a_damage_is_seen(before: str, after: str, seen: set[str]) -> None:
     assert before in CORE
     module = load(SOURCE.replace(CORE, CORE.replace(before, after)), "damaged")
     failed = {o.claim for o in compare(module, CASES) if o.failures}
+    assert failed == {f"double_backward: {label}" for label in seen}
+
+
+# --- Layers that reduce rows ---------------------------------------------------------------------
+
+ROWS = ("layer_norm", "rms_norm", "group_norm", "instance_norm")
+
+
+def source(name: str) -> str:
+    return Path(batch_norm.__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_other_kernels_are_exact(name: str) -> None:
+    outcomes = check(source(name), LAYERS[name], sizes=[2, 3, 4])
+    assert confirmed(outcomes)
+    assert len(outcomes) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "seen"),
+    [
+        ("layer_norm", "dx_hat = dy_block * gamma", "dx_hat = dy_block", {"g_x"}),
+        ("layer_norm", "scale__ = 3 *", "scale__ = 2 *", {"g_x"}),
+        ("layer_norm", " + scale_____ * dx_hat_c", "", {"g_x"}),
+        ("rms_norm", " - x_hat * sum_vdgammady_xhat", "", {"g_x"}),
+        ("group_norm", "v_dgamma_block * x_hat", "v_dgamma_block", {"g_dy"}),
+        ("group_norm", "v_dx_block - mean_v_dx", "v_dx_block", {"g_dy", "g_x", "g_gamma"}),
+        ("instance_norm", " - sum_dyc_xhat * sum_vdxc_xhat) / m", ") / m", {"g_gamma"}),
+    ],
+)  # fmt: skip
+def test_damages_of_the_others_are_seen(name: str, before: str, after: str, seen: set[str]) -> None:
+    text = source(name)
+    start = text.index("def _double_backward(")
+    assert before in text[start:]
+    wrong = text[:start] + text[start:].replace(before, after)
+    failed = {o.claim for o in check(wrong, LAYERS[name], sizes=[3]) if o.failures}
     assert failed == {f"double_backward: {label}" for label in seen}

@@ -150,6 +150,14 @@ CLAUSES = {
     "rows alone": ("mean_block = sum_x / m", "mean_block = sum_x.mean() / m"),
     "nan in parameter gradients": ("dgamma = sum_dy_xhat", "dgamma = np.nan_to_num(sum_dy_xhat)"),
     "dtypes": ("np.empty(shape, dtype)", "np.empty(shape, np.float64)"),
+    "double backward values": ("m * v_dx_c - x_hat * sum_vdxc_xhat", "m * v_dx_c"),
+    "double backward hard batches": ("- mean_block - mean_rest_block", "- np.float32(mean_block)"),
+    "double backward absent": ("v_dgamma, layout, 0", "v_dgamma, layout, 1"),
+    "double backward refuses": ('_like("v_dx", v_dx, cache.x)', "np.asarray(v_dx, np.float64)"),
+    "double backward layouts": ("astype(_WIDE, copy=False)", "view(block.dtype.newbyteorder('='))"),
+    "double backward small": ("            + v_dbeta\n", "            + v_dbeta + 0 * x_hat + 1\n"),
+    "double backward rows alone": ("mean_v_dx = sum_vdx / m", "mean_v_dx = sum_vdx.mean() / m"),
+    "double backward no warning": ('np.errstate(all="ignore")', "np.errstate()"),
     "no warning": ('np.errstate(all="ignore")', "np.errstate()"),
 }
 

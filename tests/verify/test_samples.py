@@ -18,7 +18,7 @@ from verify.exact import confirmed
 from verify.exact_rows import Row
 from verify.kernel_exact import BLOCK, check, prepare
 from verify.loading import load
-from verify.mutation import score
+from verify.mutation import EQUIVALENT, score
 from verify.references import REFERENCES
 from verify.report import failures
 from verify.row_shapes import as_channels, as_features, as_groups
@@ -180,3 +180,12 @@ def test_damages_are_caught(name: str) -> None:
     result = score(source(name), LAYERS[name], REFERENCES[name], only=only, checks=checks)
     assert len(result.verdicts) >= 5
     assert not result.survivors, [mutant.name for mutant in result.survivors]
+
+
+def test_a_check_that_another_makes_as_well() -> None:
+    (name,) = (name for name in EQUIVALENT if "_channel_axis" in name)
+    (mutant,) = (mutant for mutant in mutants(source("group_norm")) if mutant.name == name)
+    module = load(mutant.source, "equivalent")
+    for axis in (0, 1, -1):
+        with pytest.raises(ValueError, match=r"\(3,\)"):
+            module.forward(np.ones(3), None, None, 1, axis=axis)
