@@ -173,8 +173,9 @@ def _show_reasons(report: Report) -> None:
 
     console = Console()
     width = min(console.width, WIDEST)
-    for diagnosis in report.diagnoses:
+    if report.diagnoses:
         print()
+    for diagnosis in report.diagnoses:
         words = Words(layer_of(report, diagnosis), ascii=is_ascii(), width=width)
         say(words.heading(diagnosis))
         for line in words.sides(diagnosis):

@@ -17,9 +17,10 @@ from derive.expr import Definition, add, adjoint, mul
 from derive.layer import Layer
 from derive.trace import Result, Step
 from verify.audit.arrays import Floats, run
-from verify.audit.diagnosis import TOLERANCE, Predictor
 from verify.audit.hypotheses import Program
+from verify.audit.predictor import Predictor
 from verify.audit.probes import Probe, scales
+from verify.audit.sample import TOLERANCE
 
 VANISHING = "vanishing sum"
 

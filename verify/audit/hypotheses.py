@@ -7,6 +7,7 @@ The hypotheses are made from a layer's derivation and from nothing else:
   derivation, and what follows from it in the lines after it;
 * **forward**: one mistake in a definition, with the right backward formulas on top of it;
 * **redefined**: the same, with the gradients of the definition as it then is;
+* **pairs**: two mistakes in one line of the closed form;
 * **exchanged**: right results in the place of others.
 
 A program is the list of definitions that a kernel would compute.  Where the mistake is in a
@@ -44,24 +45,47 @@ REDEFINING = frozenset(
         "variance for deviation",
     }
 )
+# Mistakes that two of are looked for in one line.
+PAIRED = frozenset(
+    {
+        "1/m missing",
+        "1/m too many",
+        "eps missing",
+        "eps outside the root",
+        "factor missing",
+        "gamma missing",
+        "gamma outside the sum",
+        "m missing",
+        "m-1 for m",
+        "sign flipped",
+        "term dropped",
+        "variance for deviation",
+        "wrong axis",
+    }
+)
 INVERSE_ROOT = "inv_std"  # the name of the line 1/√(σ²+ε)
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """``line`` of the derivation was computed as ``wrong``: the mistake ``kind``, about ``part``.
+    """``line`` of the derivation was computed as ``wrong``.
 
-    ``program`` is the whole computation with the mistake in it, at ``at``; ``base`` is the same
-    without it, unless more than that line is different.
+    ``mistakes`` are what was done, each with the part of the line that it is about.  ``program`` is
+    the whole computation with the mistake in it, at ``at``; ``base`` is the same without it, unless
+    more than that line is different.
     """
 
-    kind: str
-    part: Expr
+    mistakes: tuple[tuple[str, Expr], ...]
     line: Definition
     wrong: Expr
     program: Program
     at: int
     base: Program | None = None
+
+    @property
+    def kind(self) -> str:
+        """The mistake by name, or both."""
+        return " and ".join(kind for kind, _ in self.mistakes)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -195,6 +219,26 @@ def _mistakes(base: Base, scope: Scope) -> Iterator[Hypothesis]:
                 yield _hypothesis(edit, base.program, at)
 
 
+@cache
+def pairs(layer: Layer) -> tuple[Hypothesis, ...]:
+    """Every hypothesis that two mistakes were made in one line of the closed form."""
+    scope = scope_of(layer)
+    program = next(bases(derive(layer)))
+    found: list[Hypothesis] = []
+    for at in program.lines:
+        line = program.program[at]
+        once = [e for e in edited(line.expr, scope) if e.kind in PAIRED]
+        seen = {line.expr, *(edit.result for edit in once)}
+        for first in once:
+            for second in (e for e in edited(first.result, scope) if e.kind in PAIRED):
+                if second.result not in seen:
+                    seen.add(second.result)
+                    made = _hypothesis(second, program.program, at)
+                    mistakes = ((first.kind, first.part), *made.mistakes)
+                    found.append(replace(made, mistakes=mistakes))
+    return tuple(found)
+
+
 def _edits(program: Program, at: int, scope: Scope) -> Iterator[Edit]:
     """The mistakes in one line; what is not defined before it is not put into it."""
     line = program[at]
@@ -216,7 +260,8 @@ def _hypothesis(edit: Edit, program: Program, at: int) -> Hypothesis:
     line = program[at]
     wrong = replace(line, expr=edit.result)
     changed = (*program[:at], wrong, *program[at + 1 :])
-    return Hypothesis(edit.kind, edit.part, line, edit.result, changed, at, program)
+    mistakes = ((edit.kind, edit.part),)
+    return Hypothesis(mistakes, line, edit.result, changed, at, program)
 
 
 def _held(derivation: Derivation) -> Iterator[Hypothesis]:
@@ -233,7 +278,8 @@ def _held(derivation: Derivation) -> Iterator[Hypothesis]:
             whole_program = (*layer.definitions, *pulled)
             names = ", ".join(d.var.label for d in held)
             kind, at = f"{names} held constant", len(layer.definitions) + dx
-            yield Hypothesis(kind, held[0].var, right, pulled[dx].expr, whole_program, at)
+            mistakes = ((kind, held[0].var),)
+            yield Hypothesis(mistakes, right, pulled[dx].expr, whole_program, at)
 
 
 def _exchanged(derivation: Derivation) -> Iterator[Hypothesis]:
@@ -246,7 +292,8 @@ def _exchanged(derivation: Derivation) -> Iterator[Hypothesis]:
         backward = tuple(Definition(r.var, swap.get(r.var, r.closed)) for r in closed)
         program = (*layer.definitions, *backward)
         at = len(layer.definitions) + next(k for k, r in enumerate(closed) if r.var == one.var)
-        yield Hypothesis("exchanged", other.var, one.definition, other.closed, program, at)
+        mistakes = (("exchanged", other.var),)
+        yield Hypothesis(mistakes, one.definition, other.closed, program, at)
 
 
 def _redefined(layer: Layer, scope: Scope) -> Iterator[Hypothesis]:
@@ -258,4 +305,5 @@ def _redefined(layer: Layer, scope: Scope) -> Iterator[Hypothesis]:
             output = layer.output
             pulled = vjp(program, {output: adjoint(output)}, layer.inputs)
             kind = f"another definition: {edit.kind}"
-            yield Hypothesis(kind, edit.part, line, edit.result, (*program, *pulled), at)
+            mistakes = ((kind, edit.part),)
+            yield Hypothesis(mistakes, line, edit.result, (*program, *pulled), at)

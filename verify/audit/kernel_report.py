@@ -17,10 +17,11 @@ import numpy as np
 
 from derive.errors import InputError
 from derive.layers import LAYERS
-from verify.audit.diagnosis import Diagnosis, Sample, diagnose
+from verify.audit.diagnosis import Diagnosis, diagnose
 from verify.audit.exactly import batches, compared
 from verify.audit.forms import Form, form_of
 from verify.audit.probes import AGAIN, BATCH, KERNELS, Probe, at_eps, off_definition, probes
+from verify.audit.sample import Sample
 from verify.audit.sandbox import Attempt, Observed, Request, observe
 from verify.audit.symptoms import Gradient, error, gradients, limit
 from verify.report import Result

@@ -61,7 +61,7 @@ WORDS: Mapping[str, str] = {
     "multiplied by a count": "it is multiplied by a count as a whole",
     "exchanged": "it is in the place of {}",
 }
-HELD, REDEFINED = " held constant", "another definition: "
+HELD, REDEFINED, SCALED = " held constant", "another definition: ", "times "
 
 
 class Words:
@@ -84,18 +84,20 @@ class Words:
     def sentence(self, hypothesis: Hypothesis) -> str:
         """The mistake in words, and the line that it is in."""
         line = self.inline(_spelt(hypothesis.line.var, self.layer))
-        kind = hypothesis.kind
+        kind, part = hypothesis.mistakes[0]
         if kind.endswith(HELD):
             labels = kind.removesuffix(HELD).split(", ")
             names = " and ".join(self.inline(self.layer[label].var) for label in labels)
             return f"In {line} nothing flows through {names}, as if constant."
         if kind.startswith(REDEFINED):
-            told = self._told(kind.removeprefix(REDEFINED), hypothesis)
+            told = self._told(kind.removeprefix(REDEFINED), part)
             return f"The gradients are those of another definition of {line}: {told}."
-        return f"In {line} {self._told(kind, hypothesis)}."
+        return f"In {line} {', and '.join(self._told(*made) for made in hypothesis.mistakes)}."
 
-    def _told(self, kind: str, hypothesis: Hypothesis) -> str:
-        return WORDS[kind].format(self.inline(_spelt(hypothesis.part, self.layer)))
+    def _told(self, kind: str, part: Expr) -> str:
+        if kind.startswith(SCALED):
+            return f"the term {self.inline(part)} stands there {kind}"
+        return WORDS[kind].format(self.inline(_spelt(part, self.layer)))
 
     def sides(self, diagnosis: Diagnosis) -> Iterator[str]:
         """The broken line of the derivation, and what the kernel has in its place."""

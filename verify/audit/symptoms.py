@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from verify.audit.diagnosis import Sample
 from verify.audit.probes import GROWING, SPECIAL, scales, truth
+from verify.audit.sample import Sample
 
 GROWTH = 0.4  # the power of m from which an error is said to depend on it
 # What counts as right, relative to what is added up, by the dtype of the result.

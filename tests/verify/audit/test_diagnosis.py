@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 from derive.derivation import derive
 from derive.layers import LAYERS
 from verify.audit.arrays import run
-from verify.audit.diagnosis import Predictor, Sample, diagnose, predict
+from verify.audit.diagnosis import diagnose
 from verify.audit.hypotheses import bases, gradients, hypotheses, redefinitions
-from verify.audit.probes import KERNELS, Probe, probes, scales, truth
+from verify.audit.predictor import Predictor, predict
+from verify.audit.probes import KERNELS, Floats, Probe, probes, scales, truth
+from verify.audit.sample import Sample
 
 PICKED = 101  # every so many hypotheses of each layer are tried
 
@@ -81,3 +84,31 @@ def test_two_mistakes_in_two_gradients_are_told_apart() -> None:
     first, second = diagnose(layer, samples, ["dx", "dbeta"])
     assert (first.outputs, first.hypothesis.key) == (("dx",), ("sign flipped", "dx"))
     assert (second.outputs, second.hypothesis.key) == (("dbeta",), ("1/m too many", "dbeta"))
+
+
+def made(name: str, wrong: str, change: Callable[[Probe, Floats], Floats]) -> list[Sample]:
+    """The right gradients, but for one of them."""
+    return [Sample(p, {**truth(p), wrong: change(p, truth(p)[wrong])}) for p in matrices(name)]
+
+
+def test_two_mistakes_in_one_line() -> None:
+    layer = LAYERS["batch_norm"]
+    samples = made("batch_norm", "dx", lambda p, dx: dx / p.gamma * p.m / (p.m - 1))
+    (found,) = diagnose(layer, samples, ["dx"])
+    assert {kind for kind, _ in found.hypothesis.mistakes} == {"gamma missing", "m-1 for m"}
+    assert found.same == ()  # the same two the other way round are not told
+
+
+def test_other_factors_of_the_terms_are_found() -> None:
+    """Which no mistake of the list explains."""
+    layer = LAYERS["layer_norm"]
+    samples = made(
+        "layer_norm",
+        "dx",
+        lambda p, dx: (
+            dx - 0.3 * p.weighted.mean(1)[:, None] / (np.sqrt(p.x.var(1, keepdims=True) + p.eps))
+        ),
+    )
+    (found,) = diagnose(layer, samples, ["dx"])
+    ((kind, _),) = found.hypothesis.mistakes
+    assert kind == "times 13/10"

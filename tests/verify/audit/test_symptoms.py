@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from verify.audit.diagnosis import Sample
 from verify.audit.probes import Floats, Probe, probes, truth
+from verify.audit.sample import Sample
 from verify.audit.symptoms import gradients, where
 
 
