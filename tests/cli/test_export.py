@@ -13,7 +13,7 @@ from commands.export import KINDS
 from tests.cli.calling import Outcome, call, is_one_line_of_error
 
 needs_pdflatex = pytest.mark.skipif(
-    shutil.which("pdflatex") is None, reason="NOT TESTED: there is no pdflatex here"
+    shutil.which("pdflatex") is None, reason="no pdflatex here: no document is compiled"
 )
 STARTS = {
     "latex": "% Written by backnorm export, sha256 ",

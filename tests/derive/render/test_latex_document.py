@@ -11,13 +11,13 @@ import pytest
 
 from derive.render import measure, to_latex
 from derive.render.blocks import Heading
-from derive.render.latex_document import LINE, latex
+from derive.render.latex_document import LINE, latex, standalone
 from derive.render.tree import Node
 from tests.derive.render.documents import KINDS, document_of, equations, publications, published
 from tests.derive.render.latex_faults import faults
 
 needs_pdflatex = pytest.mark.skipif(
-    shutil.which("pdflatex") is None, reason="NOT TESTED: there is no pdflatex here"
+    shutil.which("pdflatex") is None, reason="no pdflatex here: no document is compiled"
 )
 
 
@@ -171,3 +171,23 @@ def test_the_measure_of_widths(tmp_path: Path) -> None:
     for (box, estimate), width in zip(boxes.items(), true, strict=True):
         assert width - 1.5 <= estimate <= 1.6 * width + 8, box
     assert sum(boxes.values()) < 1.35 * sum(true)
+
+
+@needs_pdflatex
+def test_every_equation_can_be_referred_to(tmp_path: Path) -> None:
+    document = published("rms_norm")
+    labels = re.findall(r"\\label\{(.*?)\}", latex(document))
+    assert len(set(labels)) == len(labels) == len(equations(document.blocks))
+    assert "rms_norm:closed-forms:dx" in labels
+    body = latex(document) + "".join(f"\n\\noindent (\\ref{{{label}}})" for label in labels)
+    assert any("undefined" in line for line in complaints(compiled(body, tmp_path)))
+    assert complaints(compiled(body, tmp_path)) == []  # the second run knows them
+
+
+@needs_pdflatex
+def test_a_whole_document_compiles(tmp_path: Path) -> None:
+    (tmp_path / "whole.tex").write_text(standalone(published("layer_norm")), encoding="ascii")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "whole.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True, timeout=120)
+    log = done.stdout.decode("latin-1").replace("No file whole.aux", "")
+    assert complaints(log) == []

@@ -76,7 +76,11 @@ def test_latex_means_what_it_prints(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [(r"- \hat{x}_i", r"+ \hat{x}_i"), (r"\gamma}{m", r"\gamma}{2 m"), ("_j}", "_i}")],
+    [
+        (r"- \hat{x}_i", r"+ \hat{x}_i"),
+        (r"\gamma}{m", r"\gamma}{2 m"),
+        (r"\hat{x}_j", r"\hat{x}_i"),
+    ],
 )
 def test_damaged_latex_is_seen(old: str, new: str) -> None:
     latex = latex_of("dx_closed")
