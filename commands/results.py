@@ -14,7 +14,7 @@ from typing import Any
 from rich.text import Text
 
 from commands.console import Console, is_ascii, print_table, say
-from verify.mutation import EQUIVALENT, Score
+from verify.mutation_proofs import Tally
 from verify.report import Result, failures
 
 COLORS = {"pass": "green", "FAIL": "bold red", "skipped": "yellow"}
@@ -88,30 +88,41 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def show_score(score: Score) -> None:
+def show_tallies(tallies: Sequence[Tally]) -> None:
     """Print how many damages each check was the first to notice, and those that none did."""
-    rows = [(name, f"{count:,}") for name, count in score.by_check.items()]
-    print_table(("check", "damages caught"), rows, right=("damages caught",))
+    rows: list[Sequence[str | Text]] = []
+    for tally in tallies:
+        rows.append((Text(tally.kind, "bold"), f"{len(tally.fates):,}", ""))
+        rows += [(f"  {name}", "", f"{count:,}") for name, count in tally.by_check.items()]
+    print_table(("check", "damages", "caught"), rows, right=("damages", "caught"))
     console = Console()
-    for mutant in score.equivalent:
-        console.print(f"not caught: {mutant.name}: {EQUIVALENT[mutant.name]}", soft_wrap=True)
-    for mutant in score.survivors:
-        console.print(f"SURVIVED: {mutant.name}: it breaks a promise", soft_wrap=True)
+    for fate in (fate for tally in tallies for fate in tally.harmless):
+        console.print(f"not caught: {fate.name}: {fate.harmless}", soft_wrap=True)
+    for tally in tallies:
+        for fate in tally.survivors:
+            console.print(f"SURVIVED: {tally.kind}: {fate.name}: {fate.detail}", soft_wrap=True)
     console.print()
-    survived = f"{len(score.survivors)} SURVIVED" if score.survivors else "none survived"
-    say(
-        f"{len(score.verdicts):,} damages: {score.killed:,} caught, {len(score.equivalent)} that "
-        f"break no promise, {survived}"
+    for tally in tallies:
+        say(f"{tally.kind}: {_score(tally)}")
+
+
+def _score(tally: Tally) -> str:
+    survived = f"{len(tally.survivors)} SURVIVED" if tally.survivors else "none survived"
+    return (
+        f"{len(tally.fates):,} damages, {tally.caught:,} caught, {len(tally.harmless)} that change "
+        f"nothing promised, {survived}"
     )
 
 
-def score_object(score: Score) -> list[dict[str, str]]:
-    """Each mutant as plain data: what caught it and how, or why it breaks no promise."""
+def tallies_object(tallies: Sequence[Tally]) -> list[dict[str, str]]:
+    """Each damage as plain data: what caught it and how, or why it is harmless."""
     return [
         {
-            "name": verdict.mutant.name,
-            "caught_by": verdict.killed_by,
-            "detail": verdict.detail or EQUIVALENT.get(verdict.mutant.name, ""),
+            "kind": tally.kind,
+            "name": fate.name,
+            "caught_by": fate.caught_by,
+            "detail": fate.detail or fate.harmless,
         }
-        for verdict in score.verdicts
+        for tally in tallies
+        for fate in tally.fates
     ]

@@ -18,10 +18,12 @@ from commands.options import (
 )
 
 if TYPE_CHECKING:
+    from commands.console import Progress
     from derive.derivation import Derivation
     from derive.layer import Layer
     from derive.study import Study
     from verify.data import Matrix
+    from verify.mutation_proofs import Tally
     from verify.report import Result
     from verify.verification import Subject
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 @data_option
 @seed_option
 @click.option("--quick", is_flag=True, help="Leave out the two longest batches.")
-@click.option("--mutants", is_flag=True, help="Damage the kernel: is every damage noticed?")
+@click.option("--mutants", is_flag=True, help="Damage all of it: is every damage noticed?")
 @click.option("--json", "as_json", is_flag=True, help="Every result as JSON.")
 def command(
     subject: str, data: Path | None, seed: int, quick: bool, mutants: bool, as_json: bool
@@ -41,7 +43,8 @@ def command(
     proved: by normal form, for every size.  exact: by an independent oracle in rationals and in a
     prime field, at sampled m.  checked: in floating point, against exact values.
 
-    With --mutants it is the checks that are tried instead, on hundreds of damaged kernels.
+    With --mutants it is the checks that are tried instead, on hundreds of damaged kernels, formulas
+    and certificates.
     """
     from derive.derivation import derive_or_stage
     from derive.study import Study
@@ -134,31 +137,47 @@ def _show(subject: Layer | Study, results: list[Result], seed: int, as_json: boo
 def _score_and_show(layer: Layer, seed: int, as_json: bool) -> int:
     from commands import results as printed
     from commands.console import Progress
-    from derive.errors import InputError
-    from verify.mutation import score
-    from verify.references import REFERENCES
-    from verify.verification import generated_source
 
-    source = generated_source(generated_folder(), layer.name)
-    if source is None:
-        raise InputError(f"no kernel is generated for {layer.name} yet, so there is none to damage")
     progress = Progress()
-    progress("damaging the kernel")
     try:
-        found = score(
-            source,
-            layer,
-            REFERENCES[layer.name],
-            seed=seed,
-            progress=lambda done, total: progress.tick(done, total, "damaged kernels"),
-        )
+        found = _tallies(layer, seed, progress)
     finally:
         progress.done()
     if as_json:
-        _echo_json(layer, seed, mutants=printed.score_object(found))
+        _echo_json(layer, seed, mutants=printed.tallies_object(found))
     else:
-        printed.show_score(found)
-    return 1 if found.survivors else 0
+        printed.show_tallies(found)
+    return 1 if any(tally.survivors for tally in found) else 0
+
+
+def _tallies(layer: Layer, seed: int, progress: Progress) -> list[Tally]:
+    """The fates of the damaged kernel (if the layer has one), formulas and certificate."""
+    from derive.derivation import derive
+    from verify import mutation, mutation_proofs
+    from verify.references import REFERENCES
+    from verify.verification import generated_source
+
+    found = []
+    source, reference = generated_source(generated_folder(), layer.name), REFERENCES[layer.name]
+    if source is not None:
+        progress("damaging the kernel")
+        score = mutation.score(
+            source,
+            layer,
+            reference,
+            seed=seed,
+            progress=lambda done, total: progress.tick(done, total, "damaged kernels"),
+        )
+        found.append(mutation_proofs.kernels(score))
+    progress("damaging the formulas")
+    derivation = derive(layer)
+    found.append(mutation_proofs.formulas(derivation, reference, seed=seed))
+    progress("damaging the certificate")
+    certificates = mutation_proofs.certificates(
+        derivation,
+        progress=lambda done, total: progress.tick(done, total, "damaged certificates"),
+    )
+    return [*found, certificates]
 
 
 def _echo_json(subject: Layer | Study, seed: int, **content: Any) -> None:

@@ -51,7 +51,6 @@ def npz(**arrays: Any) -> bytes:
         (["derive", "x" * 9 + "\n\x1b[31m"], r"no layer 'xxxxxxxxx\n\x1b[31m' (layers: "),
         (["verify", "--seed", "one"], "'one' is not a valid integer"),
         (["verify", "--mutants", "--quick"], "--mutants goes with neither --data nor --quick"),
-        (["verify", "softmax", "--mutants"], "no kernel is generated for softmax yet"),
         (["generate", "softmax"], "output called y; softmax has x and p"),
         (["completion", "csh"], "'csh' is not one of 'bash', 'zsh', 'fish'"),
     ],

@@ -11,9 +11,10 @@ import pytest
 
 from commands import results as printed
 from tests.cli.calling import ROOT, call, process
-from verify import mutation
+from verify import mutation, mutation_proofs
 from verify.damages import Mutant, mutants
 from verify.mutation import EQUIVALENT
+from verify.mutation_proofs import Fate, Tally
 from verify.report import Result
 
 KERNEL = "numpy_kernels/batch_norm.py"
@@ -107,6 +108,12 @@ def few(monkeypatch: pytest.MonkeyPatch, *more: Mutant) -> None:
     chosen = [next(m for m in every if m.name.startswith(name)) for name in names]
     quick = partial(mutation.score, only=[*chosen, *more], checks=("exact",))
     monkeypatch.setattr(mutation, "score", quick)
+    formulas = Tally(
+        "formulas", ("exact",), (Fate("dx := 2 dx", "exact", detail="2 instead of 1"),)
+    )
+    certificates = Tally("certificates", ("replay",), (Fate("facts: 1 more", "replay"),))
+    monkeypatch.setattr(mutation_proofs, "formulas", lambda *_, **__: formulas)
+    monkeypatch.setattr(mutation_proofs, "certificates", lambda *_, **__: certificates)
 
 
 def test_the_mutation_score(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,18 +122,21 @@ def test_the_mutation_score(monkeypatch: pytest.MonkeyPatch) -> None:
     name, why = next(iter(EQUIVALENT.items()))
     assert shown.status == 0
     assert shown.lines[0].split() == ["check", "damages", "caught"]
-    assert ["exact", "2"] in [line.split() for line in shown.lines]
+    assert [line.split() for line in shown.lines[1:3]] == [["kernels", "3"], ["exact", "2"]]
     assert f"not caught: {name}: {why}" in shown.lines
-    totals = "3 damages: 2 caught, 1 that break no promise, none survived"
-    assert shown.lines[-1] == totals
+    assert shown.lines[-3:] == [
+        "kernels: 3 damages, 2 caught, 1 that change nothing promised, none survived",
+        "formulas: 1 damages, 1 caught, 0 that change nothing promised, none survived",
+        "certificates: 1 damages, 1 caught, 0 that change nothing promised, none survived",
+    ]
 
 
 def test_a_survivor_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     few(monkeypatch, HARMLESS)
     shown = call("verify", "--mutants")
     assert shown.status == 1
-    assert any(line.startswith("SURVIVED: nothing changed: ") for line in shown.lines)
-    assert shown.lines[-1].endswith("1 SURVIVED")
+    assert any(line.startswith("SURVIVED: kernels: nothing changed: ") for line in shown.lines)
+    assert "1 SURVIVED" in shown.out
 
 
 def test_the_mutation_score_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +144,8 @@ def test_the_mutation_score_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = call("verify", "--mutants", "--json")
     rows = json.loads(shown.out)["mutants"]
     assert shown.status == 1
-    assert [row["caught_by"] for row in rows] == ["exact", "exact", "", ""]
+    assert [row["caught_by"] for row in rows] == ["exact", "exact", "", "", "exact", "replay"]
+    assert {row["kind"] for row in rows} == {"kernels", "formulas", "certificates"}
     assert all(row["detail"] for row in rows[:3])
 
 
@@ -152,8 +163,10 @@ def test_a_score_needs_a_kernel_that_passes(
 def test_survivors_are_told_from_what_breaks_no_promise() -> None:
     score = mutation.Score(tuple(mutation.Verdict(m, "", "") for m in (HARMLESS,)))
     assert [mutant.name for mutant in score.survivors] == ["nothing changed"]
-    assert printed.score_object(score) == [
-        {"name": "nothing changed", "caught_by": "", "detail": ""}
+    tally = mutation_proofs.kernels(score)
+    assert [fate.name for fate in tally.survivors] == ["nothing changed"]
+    assert printed.tallies_object([tally]) == [
+        {"kind": "kernels", "name": "nothing changed", "caught_by": "", "detail": ""}
     ]
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from random import Random
 
 import pytest
-from sympy import Add, Expr, I, Mul, Pow, Rational, Symbol
+from sympy import Pow, Rational
 
 from derive.errors import InputError
 from derive.expr import (
@@ -27,7 +26,6 @@ from derive.expr import (
     adjoint,
     mean,
     mul,
-    rebuild,
     tangent,
 )
 from derive.layer import Layer
@@ -36,6 +34,7 @@ from tests.verify.closed_forms import CLAIMS, negative, quantities
 from verify import duals, fields, references, references_family
 from verify.exact import Claim, Outcome, check, confirmed, run
 from verify.fields import RATIONALS, Arithmetic, NotASquare, Values
+from verify.formula_damages import damaged
 from verify.references import REFERENCES, Node, Reference, any_point, extents, shared_epsilon
 
 
@@ -90,39 +89,12 @@ def test_the_references_owe_nothing_to_the_engine() -> None:
 # --- What is false is caught ---------------------------------------------------------------------
 
 
-def _mutants(expr: Expr) -> Iterator[Expr]:
-    """The expression with one thing changed, at every place in turn."""
-    yield mul(2, expr)
-    yield mul(-1, expr)
-    match expr:
-        case Var():
-            unprimed = {axis: Axis(axis.base, axis.size.name) for axis in expr.axes}
-            yield expr.at(*(unprimed[axis] for axis in expr.axes))
-        case Symbol():
-            yield add(expr, -1)
-            yield add(expr, 1)
-        case Pow():
-            yield expr.base
-            for exponent in (expr.exp + 1, expr.exp - 1, -expr.exp):
-                yield Pow(expr.base, exponent)
-            yield from (Pow(base, expr.exp) for base in _mutants(expr.base))
-        case SumOver():
-            yield mul(*(axis.size for axis in expr.axes), expr.body)  # the index leaks out
-            yield from (SumOver(body, *expr.axes) for body in _mutants(expr.body))
-        case Add() | Mul():
-            for i, arg in enumerate(expr.args):
-                before, after = expr.args[:i], expr.args[i + 1 :]
-                yield rebuild(expr, (*before, *after))
-                yield from (rebuild(expr, (*before, other, *after)) for other in _mutants(arg))
-
-
 def _damaged(claims: list[Claim]) -> list[Claim]:
-    """Every mutant of every claim, each once."""
+    """Every damage to every claim, each once."""
     return [
-        replace(claim, name=f"{claim.name} := {mutant}", expr=mutant)
+        replace(claim, name=f"{claim.name} := {other}", expr=other)
         for claim in claims
-        for mutant in dict.fromkeys(_mutants(claim.expr))
-        if mutant != claim.expr and not mutant.has(I)
+        for other in damaged(claim.expr)
     ]
 
 

@@ -55,18 +55,18 @@ class FormatError(ValueError):
     """Other data, or a version of the format that this checker does not know."""
 
 
-def check(data: Any) -> Checker:
+def check(data: Any, sums: type[Sums] = Sums) -> Checker:
     """Replay every claim.  Raises ProofError at the first that does not hold, with its name, and
     FormatError for what is no certificate."""
-    checker = replayed(data)
+    checker = replayed(data, sums)
     if idle := sorted(set(checker.names.given) - checker.names.needed):
         raise ProofError(f"inputs: no proof needs the sign of {', '.join(idle)}")
     return checker
 
 
-def replayed(data: Any) -> Checker:
+def replayed(data: Any, sums: type[Sums] = Sums) -> Checker:
     """The same, where signs may be given that no proof needs."""
-    checker = Checker()
+    checker = Checker(sums)
     try:
         checker.replay(data)
     except ProofError as error:
@@ -79,14 +79,14 @@ def replayed(data: Any) -> Checker:
 class Checker:
     """``where`` names the claim that is being looked at, ``proved`` counts equalities."""
 
-    def __init__(self) -> None:
+    def __init__(self, sums: type[Sums]) -> None:
         self.where = "certificate"
         self.proved = self.steps = 0
         self.inputs: list[str] = []
         self.conditions: list[Expr] = []  # what is taken to be positive
         self.gradients: dict[str, Expr] = {}  # closed forms, by what they are gradients of
         self.names = Names({})
-        self.sums = Sums(self.names.sizes, lambda name: self.names.sign(("var", name)) == POSITIVE)
+        self.sums = sums(self.names.sizes, lambda name: self.names.sign(("var", name)) == POSITIVE)
 
     @property
     def output(self) -> str:
