@@ -69,3 +69,24 @@ class BatchNorm1dDoubled(BatchNorm1d):
         dx = super().backward(dy)
         self.grads["beta"] = 2 * self.grads["beta"]
         return dx
+
+
+class BatchNormLayer:
+    """Parameters in a dictionary, forward with running statistics."""
+
+    def __init__(self, dim):
+        self.params = {"gamma": np.ones(dim), "beta": np.zeros(dim)}
+        self.eps = 1e-5
+
+    def forward(self, x, running_mean, running_var, momentum, is_training):
+        assert is_training
+        running_mean[:] = momentum * running_mean + (1 - momentum) * x.mean(0)
+        self.xc = x - x.mean(0)
+        self.inv = (x.var(0) + self.eps) ** -0.5
+        return self.params["gamma"] * self.xc * self.inv + self.params["beta"]
+
+    def backward(self, dy):
+        xhat = self.xc * self.inv
+        g = dy * self.params["gamma"]
+        self.dgamma, self.dbeta = (dy * xhat).sum(0), dy.sum(0)
+        return self.inv * (g - g.mean(0) - xhat * (g * xhat).mean(0))

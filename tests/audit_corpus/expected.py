@@ -40,10 +40,12 @@ RIGHT: tuple[Expected, ...] = tuple(
         "batchnorm_backward_dict batchnorm_backward_reordered batchnorm_backward_inplace "
         "batchnorm_backward_columns batchnorm_backward_centred",
         "staged": "bn_backward bn_backward_short graph_backward bn_backward_saved "
-        "bn_backward_moments bn_backward_x",
-        "images": "caffe_backward spatial_backward darknet_backward mxnet_backward",
-        "classes": "BatchNormalization BatchNorm1d",
+        "bn_backward_moments bn_backward_x bn_backward_std",
+        "images": "caffe_backward spatial_backward spatial_backward_planes darknet_backward "
+        "mxnet_backward",
+        "classes": "BatchNormalization BatchNorm1d BatchNormLayer",
         "rows": "layernorm_backward layernorm_backward_loops layernorm_backward_staged "
+        "layernorm_backward_transposed "
         "rmsnorm_backward rmsnorm_backward_unrolled",
         "with_torch": "by_autograd BatchNormFunction Norm layer_norm rms_norm",
     }.items()
@@ -82,6 +84,18 @@ WRONG: tuple[Expected, ...] = (
     _wrong("staged", "bn_backward_outside", "eps outside the root", "inv_std", "dx", "dgamma"),
     _wrong("staged", "bn_backward_unbiased", "m-1 for m", "var", "dx", "dgamma"),
     _wrong("staged", "bn_backward_x_sign", "sign flipped", "dx", "dx"),
+    _wrong("staged", "bn_backward_output", "another quantity", "dgamma", "dgamma"),
+    _wrong("staged", "bn_backward_larger", "larger for sum", "inv_std", "dx", "dgamma"),
+    _wrong("staged", "bn_backward_mean_loss", "cotangent", "dy", "dx", "dgamma", "dbeta"),
+    _wrong(
+        "staged",
+        "bn_backward_of_unbiased",
+        "another definition: m-1 for m",
+        "var",
+        "dx",
+        "dgamma",
+    ),
+    _wrong("staged", "bn_backward_two", "m-1 for m and gamma missing", "dx", "dx"),
     _wrong("images", "spatial_backward_batch_count", "wrong count", "dx", "dx"),
     _wrong("images", "spatial_backward_one_axis", "averaged", "dbeta", "dbeta"),
     _wrong("images", "darknet_backward_minus_1", "m-1 for m", "dx", "dx"),

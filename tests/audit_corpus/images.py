@@ -108,3 +108,15 @@ def mxnet_backward_gmean(out_grad, data, gamma, mean, inv_var):
     grad = out_grad * slope * inv + gvar * scale * 2.0 * centred + gmean * scale
     gslope = (out_grad * centred * inv).sum(axis=axes)
     return grad, gslope, out_grad.sum(axis=axes)
+
+
+def spatial_backward_planes(dout, x, gamma, eps):
+    """One channel after the other."""
+    dx, dgamma, dbeta = np.empty_like(x), np.empty_like(gamma), np.empty_like(gamma)
+    for c in range(x.shape[1]):
+        d = x[:, c] - x[:, c].mean()
+        r = 1 / np.sqrt((d * d).mean() + eps)
+        g = dout[:, c]
+        dgamma[c], dbeta[c] = (g * d * r).sum(), g.sum()
+        dx[:, c] = gamma[c] * r * (g - g.mean() - d * r * (g * d * r).mean())
+    return dx, dgamma, dbeta

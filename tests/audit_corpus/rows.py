@@ -98,3 +98,13 @@ def rmsnorm_backward_unrolled(grad_output, x, weight, rstd):
     dot = (m * x).sum(-1, keepdims=True)
     dx = rstd * m - (1 / n) * rstd**3 * dot * x
     return dx, (grad_output * x * rstd).reshape(-1, n).sum(0)
+
+
+def layernorm_backward_transposed(dout, x, gamma, eps):
+    """Batch Norm's formula on the transposed matrix."""
+    lead, width = tuple(range(x.ndim - 1)), x.shape[-1]
+    g, data = (dout * gamma).reshape(-1, width).T, x.reshape(-1, width).T
+    xhat = (data - data.mean(0)) / np.sqrt(data.var(0) + eps)
+    dx = (g - g.mean(0) - xhat * (g * xhat).mean(0)) / np.sqrt(data.var(0) + eps)
+    xhat = xhat.T.reshape(x.shape)
+    return dx.T.reshape(x.shape), (dout * xhat).sum(lead), dout.sum(lead)

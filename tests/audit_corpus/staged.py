@@ -161,3 +161,55 @@ def bn_backward_x_sign(dy, x, gamma, mean, inv_std):
     b = (db * mean - ds) * a * inv_std**2 / n
     c = -b * mean + db * a / n
     return a * dy + b * x + c, (ds - db * mean) * inv_std, db
+
+
+def bn_backward_std(dout, xmu, std, gamma):
+    """From the deviations and their root mean square alone."""
+    m = xmu.shape[0]
+    dxhat = gamma * dout
+    dstd = -(dxhat * xmu).sum(axis=0) / std**2
+    dxmu = dxhat / std + xmu * dstd / (m * std)
+    return dxmu - dxmu.mean(axis=0)
+
+
+def bn_backward_output(dy, x, gamma, beta, eps):
+    """The output y taken for x_hat."""
+    r = 1 / np.sqrt(x.var(0) + eps)
+    y = gamma * (x - x.mean(0)) * r + beta
+    dx = gamma * r * (dy - dy.mean(0) - (x - x.mean(0)) * r * (dy * (x - x.mean(0)) * r).mean(0))
+    return dx, (dy * y).sum(0), dy.sum(0)
+
+
+def bn_backward_larger(dy, x, gamma, eps):
+    """Epsilon as a lower bound of the variance."""
+    r = 1 / np.sqrt(np.maximum(x.var(0), eps))
+    x_hat, g = (x - x.mean(0)) * r, dy * gamma
+    dx = r * (g - g.mean(0) - x_hat * (g * x_hat).mean(0))
+    return dx, (dy * x_hat).sum(0), dy.sum(0)
+
+
+def bn_backward_mean_loss(dy, x, gamma, eps):
+    """All of it divided by the size of the batch once more."""
+    m = len(x)
+    r = 1 / np.sqrt(x.var(0) + eps)
+    x_hat, g = (x - x.mean(0)) * r, dy * gamma / m
+    dx = r * (g - g.mean(0) - x_hat * (g * x_hat).mean(0))
+    return dx, (dy * x_hat).mean(0), dy.mean(0)
+
+
+def bn_backward_of_unbiased(dy, x, gamma, eps):
+    """The right gradients of a layer that divides by m - 1."""
+    m = len(x)
+    r = 1 / np.sqrt(x.var(0, ddof=1) + eps)
+    x_hat = (x - x.mean(0)) * r
+    dgamma = (dy * x_hat).sum(0)
+    return gamma * r * (dy - dy.mean(0) - x_hat * dgamma / (m - 1)), dgamma, dy.sum(0)
+
+
+def bn_backward_two(dy, x, gamma, eps):
+    """gamma forgotten, and m - 1 for m."""
+    m = len(x)
+    r = 1 / np.sqrt(x.var(0) + eps)
+    x_hat = (x - x.mean(0)) * r
+    dgamma, dbeta = (dy * x_hat).sum(0), dy.sum(0)
+    return r / (m - 1) * (m * dy - dbeta - x_hat * dgamma), dgamma, dbeta

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sympy import Add, Expr, Mul, Pow, Rational, Symbol
 
 from derive.expr import Axis, Definition, SumOver, Var
+from derive.functions import Maximum
 
 Floats = NDArray[np.float64]
 Table = Mapping[str, Floats]
@@ -68,6 +69,8 @@ class Evaluator:
             return reduce(np.multiply, map(self.at, expr.args))
         if isinstance(expr, Pow) and isinstance(expr.exp, Rational):
             return np.power(self.at(expr.base), float(expr.exp))
+        if isinstance(expr, Maximum):
+            return np.maximum(*map(self.at, expr.args))
         if isinstance(expr, SumOver):
             return self._sum(self.at(expr.body), expr.axes)
         if isinstance(expr, Symbol):

@@ -109,7 +109,8 @@ def _tasks(
     ranks = tuple(request["ranks"])
     if "probes" in request["tasks"]:
         yield from _probes(request, folder, shape, eps)
-        if shape.takes_eps and shape.takes_gamma and not shape.tensors:
+        takes_exact = shape.takes_eps and shape.takes_gamma and not shape.tensors
+        if request["exact"] and takes_exact:
             yield from _exactly(request, shape)
     tasks: dict[str, Callable[[], Any]] = {
         "accuracy": lambda: numerics.accuracy(shape, layer, eps, ranks),

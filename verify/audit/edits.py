@@ -14,6 +14,7 @@ from itertools import combinations
 from sympy import Add, Expr, Mul, Pow, Rational, Symbol
 
 from derive.expr import Axis, SumOver, Var, add, free_axes, mul, rebuild
+from derive.functions import Maximum
 
 HALF = Rational(1, 2)
 POWERS = tuple(Rational(k, 2) for k in (-4, -3, -2, -1, 1, 2))
@@ -146,6 +147,8 @@ def _terms(expr: Expr, scope: Scope) -> Iterator[Edit]:
             return add(*others[0], *new, *others[1])
 
         if term == scope.eps:
+            if len(expr.args) == 2:
+                yield Edit("larger for sum", expr, Maximum(*expr.args))
             yield Edit("eps missing", term, with_())
             yield Edit("eps twice", term, with_(mul(2, term)))
             yield Edit("eps squared", term, with_(Pow(term, 2)))

@@ -8,7 +8,7 @@ The hypotheses are made from a layer's derivation and from nothing else:
 * **forward**: one mistake in a definition, with the right backward formulas on top of it;
 * **redefined**: the same, with the gradients of the definition as it then is;
 * **pairs**: two mistakes in one line of the closed form;
-* **exchanged**: right results in the place of others.
+* **exchanged**: right results in the place of others; **cotangent**: all of them with a factor.
 
 A program is the list of definitions that a kernel would compute.  Where the mistake is in a
 definition its roots are named: a mistake in the line inv_std := 1/√(σ²+ε) spoils all that uses it.
@@ -25,7 +25,7 @@ from sympy import Expr, Pow
 
 from derive.derivation import Derivation, derive
 from derive.differentiate import vjp
-from derive.expr import Definition, SumOver, Var, add, adjoint, mul, rebuild, variables
+from derive.expr import Definition, SumOver, Var, add, adjoint, mul, rebuild, substitute, variables
 from derive.layer import Layer
 from verify.audit.edits import HALF, Edit, Scope, edited, whole
 
@@ -115,7 +115,7 @@ def hypotheses(layer: Layer) -> tuple[Hypothesis, ...]:
     found = [*_held(derivation), *_exchanged(derivation)]
     for base in bases(derivation):
         found += _mistakes(base, scope)
-    return tuple(found)
+    return (*found, *_cotangents(derivation, scope))
 
 
 @cache
@@ -294,6 +294,19 @@ def _exchanged(derivation: Derivation) -> Iterator[Hypothesis]:
         at = len(layer.definitions) + next(k for k, r in enumerate(closed) if r.var == one.var)
         mistakes = (("exchanged", other.var),)
         yield Hypothesis(mistakes, one.definition, other.closed, program, at)
+
+
+def _cotangents(derivation: Derivation, scope: Scope) -> Iterator[Hypothesis]:
+    """∂ℓ/∂y with another factor, as of a loss that is averaged: all gradients have it, too."""
+    layer = derivation.layer
+    dy = adjoint(layer.output)
+    closed = [derivation[label] for label in gradients(layer)]
+    for edit in whole(dy, scope):
+        by = {dy.label: Definition(dy, edit.result)}
+        backward = (Definition(r.var, substitute(r.closed, by)) for r in closed)
+        program = (*layer.definitions, *backward)
+        mistakes = (("cotangent", dy),)
+        yield Hypothesis(mistakes, Definition(dy, dy), edit.result, program, len(program) - 1)
 
 
 def _redefined(layer: Layer, scope: Scope) -> Iterator[Hypothesis]:

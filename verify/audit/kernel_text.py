@@ -31,6 +31,7 @@ WORDS: Mapping[str, str] = {
     "eps missing": "{} is missing",
     "eps twice": "{} is added twice",
     "eps squared": "{} is squared",
+    "larger for sum": "the larger one stands in the place of the sum {}",
     "eps outside the root": "in {} epsilon is added to the root, not under it",
     "variance for deviation": "the variance stands in the place of the deviation, in {}",
     "deviation for variance": "the deviation stands in the place of the variance, {}",
@@ -59,6 +60,7 @@ WORDS: Mapping[str, str] = {
     "halved": "it is halved as a whole",
     "averaged": "it is divided by a count as a whole",
     "multiplied by a count": "it is multiplied by a count as a whole",
+    "cotangent": "the gradient that comes in has another factor",
     "exchanged": "it is in the place of {}",
 }
 HELD, REDEFINED, SCALED = " held constant", "another definition: ", "times "

@@ -75,7 +75,7 @@ class Predictor:
             array = np.asarray(values[label])
             pairs = zip(self.space.axes, self.space.lengths, strict=True)
             due = tuple(n if axis in var.axes else 1 for axis, n in pairs)
-            if array.shape != due and label != "dx":
+            if np.broadcast_shapes(array.shape, due) != due:
                 continue
             whole = np.broadcast_to(array, due)
             if np.isfinite(whole).all():
