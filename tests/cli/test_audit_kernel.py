@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from tests.audit_corpus.expected import RIGHT as RIGHT_ONES
+from tests.audit_corpus.expected import WRONG as WRONG_ONES
 from tests.cli.calling import call, is_one_line_of_error
 from tests.verify.audit.trying import observed
 
-CORPUS = Path(__file__).parents[1] / "audit_corpus"
+ROOT = Path(__file__).parents[2]
+CORPUS = ROOT / "tests" / "audit_corpus"
 WRONG = f"{CORPUS / 'one_line.py'}:batchnorm_backward_no_xhat"
 RIGHT = f"{CORPUS / 'staged.py'}:bn_backward"
 
@@ -93,6 +97,16 @@ def test_a_hint_of_the_layer(tmp_path: Path) -> None:
     assert shown.status == 1
     assert "It is right for layer_norm: --layer layer_norm" in shown.out
     assert not is_one_line_of_error(shown)
+
+
+def test_the_page_shows_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says how large the corpus is."""
+    monkeypatch.setattr("verify.audit.kernel_report.observe", observed)
+    monkeypatch.chdir(ROOT)
+    page = (ROOT / "docs" / "audit_kernel.md").read_text(encoding="utf-8")
+    (found,) = re.findall(r"<!-- output of: (.*?) -->\n```text\n(.*?)\n```", page, re.DOTALL)
+    assert call(*found[0].split()).out.rstrip() == found[1]
+    assert f"has {len(RIGHT_ONES)} right and {len(WRONG_ONES)} wrong backward passes" in page
 
 
 def test_help_says_that_code_is_executed() -> None:
