@@ -119,7 +119,8 @@ def test_a_closed_form_that_is_off_by_a_hair_is_seen(monkeypatch: pytest.MonkeyP
 
 
 def test_the_page_is_what_would_be_written() -> None:
-    assert command.PAGE.read_text(encoding="utf-8") == page()
+    written = command.PAGE.read_text(encoding="utf-8")
+    assert written == page(), "python -m verify.confirmation writes it, with PyTorch and JAX"
     assert planned(BATCH_NORM.name, PYTORCH, 2) == 60
 
 
