@@ -16,7 +16,7 @@ from derive.render.mathml import relation, to_mathml
 from derive.render.publication import Publication
 from derive.render.seal import MARK
 
-STYLE = Path(__file__).parent / "page.css"
+FRAME, FORMULAS = (Path(__file__).parent / name for name in ("page.css", "formulas.css"))
 
 
 def html(published: Publication) -> str:
@@ -29,19 +29,24 @@ def _page(published: Publication) -> Iterator[str]:
     yield '<html lang="en">\n<head>\n<meta charset="utf-8"/>'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
     yield f"<title>{escape(published.title)}</title>"
-    yield f"<style>\n{STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>"
+    style = "".join(path.read_text(encoding="utf-8") for path in (FRAME, FORMULAS))
+    yield f"<style>\n{style}</style>\n</head>\n<body>"
+    yield from _header(published)
     yield from article(published)
     yield "</body>\n</html>"
 
 
-def article(published: Publication) -> Iterator[str]:
-    """The header, the contents and the sections, for a page of any kind."""
+def _header(published: Publication) -> Iterator[str]:
     yield f"<header>\n<h1>{escape(published.title)}</h1>"
     if published.source:
         yield f'<p class="about">{escape(published.source)}</p>'
     if published.certified:
         yield f"<p>{published.certified} steps, each proved for every size by normal form.</p>"
     yield "</header>"
+
+
+def article(published: Publication) -> Iterator[str]:
+    """The contents and the sections, for a page of any kind."""
     yield from _contents(published)
     yield "<main>"
     yield from _sections(published)
@@ -49,7 +54,7 @@ def article(published: Publication) -> Iterator[str]:
 
 
 def _contents(published: Publication) -> Iterator[str]:
-    yield '<nav>\n<details open="">\n<summary>Contents</summary>\n<ol>'
+    yield '<nav>\n<details class="contents" open="">\n<summary>Contents</summary>\n<ol>'
     for heading, label in published.headings():
         yield f'<li><a href="#{label}">{escape(heading.title)}</a></li>'
     yield "</ol>\n</details>\n</nav>"
@@ -105,7 +110,7 @@ def _formula(mathml: str, block: Equation) -> str:
     """A formula that scrolls where it is too wide, and the LaTeX of the equation."""
     code = f"<code>{escape(to_latex(block.tree))}</code>"
     latex = f'<details class="latex"><summary>LaTeX</summary>{code}</details>'
-    return f'<div class="row">\n<div class="formula">{mathml}</div>\n{latex}\n</div>'
+    return f'<div class="line">\n<div class="formula">{mathml}</div>\n{latex}\n</div>'
 
 
 def _words(block: Words) -> str:

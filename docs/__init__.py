@@ -1,0 +1,1 @@
+"""The documentation: pages in Markdown, and :mod:`docs.pages`, which writes the others."""
