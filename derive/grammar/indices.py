@@ -198,12 +198,6 @@ class _Finder:
         return [axis for axis in sorted_axes(every) if not axis.level]
 
     def _set(self, token: Token, base: str) -> None:
-        if token.text != base and token.text in {axis.base for axis in self._known_axes()}:
-            self._fail(
-                token.place,
-                f"{token.text} is the name of an axis, and this would run along {base}; "
-                "use another letter, or write all indices",
-            )
         known = self.base.setdefault(token.text, base)
         if known != base:
             self._fail(
@@ -238,8 +232,21 @@ class _Finder:
                         f"{quantity.name.text} varies over {', '.join(own) or 'no axis'}: "
                         "too many indices",
                     )
-                self._set(token, left.pop(0))
+                base = left.pop(0)
+                self._check_name(token, base, own, len(written))
+                self._set(token, base)
         self._check_order(quantity, own)
+
+    def _check_name(self, token: Token, base: str, own: list[str], written: int) -> None:
+        """x_c is not x at the row c."""
+        hidden = written < len(own) and token.text in own and token.text not in self.shown
+        guessed = written < sum(b in self.shown for b in own) and token.text in own
+        if token.text != base and (hidden or guessed):
+            self._fail(
+                token.place,
+                f"{token.text} is the name of an axis, and this would run along {base}; "
+                "use another letter, or write all indices",
+            )
 
     def _check_order(self, quantity: Quantity, own: list[str]) -> None:
         """x_{ij} is not x_{ji}."""

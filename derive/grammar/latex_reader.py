@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import NoReturn, Self, TypeAlias
 
+from derive.grammar.elaborate import APPLIED
 from derive.grammar.equation import Bound
 from derive.grammar.latex_items import Group, Item
 from derive.grammar.latex_names import Cursor, Written, begins_name, name, printed
@@ -16,8 +17,9 @@ from derive.grammar.latex_vocabulary import Vocabulary
 from derive.grammar.parser import DEEPEST
 from derive.grammar.source import Place, Source
 from derive.grammar.tokens import Token
-from derive.grammar.tree import Call, Node, Quantity
+from derive.grammar.tree import Call, Node, Power, Quantity
 
+WORDS = frozenset(name for name in APPLIED if len(name) > 1)
 OPENING = {"(": ")", "[": "]", r"\{": r"\}"}
 # E[x] and Var[x], E_B[μ] and E_B[σ²], by the operator and the quantity in it.
 MOMENTS = {
@@ -134,9 +136,11 @@ class LatexReader(Cursor, ABC):
         while self.accept(","):
             arguments.append(self.expression())
         self._close(bracket, stretched)
-        if self.sees("^", "_", "'"):
-            self.fail("the power of a function needs parentheses around it")
-        return Call(Token("name", function, at.place), tuple(arguments))
+        called = Call(Token("name", function, at.place), tuple(arguments))
+        if not self.accept("^"):
+            return called
+        sign = Token("sign", "^", self.place)
+        return Power(called, self._exponent(self.argument(sign)), at.place)
 
     # --- Names -----------------------------------------------------------------------------------
 
@@ -151,7 +155,7 @@ class LatexReader(Cursor, ABC):
         if written.key in ("E", "Var") and self._opens_moment(written):
             return self._moment(written.key, Token("name", written.key, written.place))
         if self.sees("(", r"\left"):
-            if written.key in self._vocabulary.functions:
+            if written.key in self._vocabulary.functions or written.key in WORDS:
                 return self._call(Token("name", written.key, written.place), written.key)
             if written.key == r"\sigma":
                 self.fail(r"σ before a parenthesis may be the sigmoid: write \cdot between them")

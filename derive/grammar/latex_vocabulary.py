@@ -7,9 +7,11 @@ A notation says how each quantity is written; here its names are parsed as a for
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+
+from sympy import Expr, Symbol
 
 from derive.errors import InputError
 from derive.grammar.latex_items import Item
@@ -22,7 +24,7 @@ from derive.render.notation import Notation
 LOSS = "loss"
 LOSSES = (r"\ell", "l", "L", "J")  # where they are no quantities
 _LAYER = re.compile(r"\[[^\]]*\]")  # the [l] of Z^{[l]}
-_INDEX = re.compile(r"\([a-z]\)")  # the (i) of x^{(i)}
+_INDEX = re.compile(r"\([a-z,]+\)")  # the (i) of x^{(i)}
 
 Exponent = Callable[[tuple[Item, ...]], Node]
 
@@ -42,13 +44,13 @@ class Meaning:
 class Vocabulary:
     """The names of a notation, and others.
 
-    ``labels`` are the quantities and sizes that there are; ``others`` maps names in LaTeX to one of
+    ``names`` are the quantities and sizes that there are; ``others`` maps names in LaTeX to one of
     them, or to "loss".  ``functions`` are letters for functions, ``batch`` the size that |B| is.
     """
 
     def __init__(
         self,
-        labels: Iterable[str],
+        names: Mapping[str, Expr],
         notation: Notation,
         others: Mapping[str, str],
         functions: frozenset[str] = frozenset(),
@@ -56,9 +58,9 @@ class Vocabulary:
     ) -> None:
         self.functions, self.batch = functions, batch
         self._meanings: dict[tuple[str, str], Meaning] = {}
-        self._labels = frozenset(labels)
-        for label in sorted(self._labels):
-            size = label in notation.sizes and label not in notation.symbols
+        self._labels = frozenset(names)
+        for label, value in sorted(names.items()):
+            size = type(value) is Symbol
             symbol = notation.size(label) if size else notation.symbol(label)
             layer = _LAYER.match(symbol.superscript)
             try:
@@ -104,7 +106,8 @@ class Vocabulary:
         if _INDEX.fullmatch(printed(above)):
             if indices:
                 raise source.error(written.place, "an index below and another above")
-            indices, above = (self._index(source, flat(above)[1]),), ()
+            letters = (token for token in flat(above)[1:-1] if token.text != ",")
+            indices, above = tuple(self._index(source, token) for token in letters), ()
         name = Token("name", meaning.label, written.place)
         quantity = Quantity(name, indices or None)
         if not above:

@@ -89,11 +89,11 @@ class _Words:
             yield example_words(judgement.example)
         if judgement.right is not None:
             lhs, rhs = judgement.right
-            right = self._printed(equation(lhs, rhs, self._notation, self.about.shown))
+            right = self._printed(equation(lhs, rhs, self._notation, self.about.printed(rhs)))
             yield f"The derivation gives {right}."
 
     def _expr(self, expr: Expr | Var) -> str:
-        return self._printed(formula(expr, self._notation, self.about.shown))
+        return self._printed(formula(expr, self._notation, self.about.printed(expr)))
 
     def _identity(self, identity: Identity) -> str:
         chart = self.about.chart
@@ -101,7 +101,9 @@ class _Words:
         sums = [chart.display(identity.total)]
         if value == 0 and chart.normalised is not None:
             sums.append(_written_out(identity.total, chart.normalised, self.about.layer))
-        sides = (equation(total, value, self._notation, self.about.shown) for total in sums)
+        sides = (
+            equation(total, value, self._notation, self.about.printed(total)) for total in sums
+        )
         return ", or ".join(map(self._printed, sides))
 
 

@@ -48,10 +48,10 @@ def _verdict(
     table = fitted(notation, about.layer)
 
     def printed(expr: Expr) -> dict[str, str]:
-        return _forms(formula(expr, table, about.shown))
+        return _forms(formula(expr, table, about.printed(expr)))
 
     def stated(lhs: Expr | JacobianEntry, rhs: Expr) -> dict[str, str]:
-        return _forms(equation(lhs, rhs, table, about.shown))
+        return _forms(equation(lhs, rhs, table, about.printed(rhs)))
 
     example, condition = judgement.example, judgement.condition
     return {

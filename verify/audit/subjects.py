@@ -18,7 +18,18 @@ from derive.derivation import Derivation, derive
 from derive.differentiate import jvp, vjp
 from derive.errors import InputError
 from derive.expectation import Expected, expected
-from derive.expr import Axis, Definition, Delta, Var, add, adjoint, mul, substitute, tangent
+from derive.expr import (
+    Axis,
+    Definition,
+    Delta,
+    SumOver,
+    Var,
+    add,
+    adjoint,
+    mul,
+    substitute,
+    tangent,
+)
 from derive.grammar.formulas import formula_of
 from derive.grammar.indices import indices_of
 from derive.grammar.python_syntax import python_equations
@@ -84,6 +95,12 @@ class Subject:
             letters_of = indices_of(equation, names, self.shown).letters
             known[label] = Definition(var, formula_of(equation, names, letters_of).rhs)
         return known
+
+    def printed(self, *exprs: Expr) -> tuple[str, ...]:
+        """The axes whose indices are printed: those that are shown, and what is summed over."""
+        sums = {axis.base for e in exprs for total in e.atoms(SumOver) for axis in total.axes}
+        deltas = {axis.base for e in exprs for delta in e.atoms(Delta) for axis in delta.indices}
+        return (*self.shown, *sorted((sums | deltas) - set(self.shown)))
 
     def program(self, held: tuple[str, ...]) -> tuple[Definition, ...]:
         """The definitions of what is not held constant."""

@@ -93,6 +93,8 @@ READ: dict[str, str] = {
     r"\[ y_i = x_i. \]": "y[i] = x[i]",
     r"y_i \leftarrow x_i": "y[i] = x[i]",
     r"\exp(x_i) = \max(0, y_i)": "exp(x[i]) = max(0, y[i])",
+    r"y_i = \operatorname{sigmoid}(x_i)^2": "y[i] = sigmoid(x[i])**2",
+    r"y^{(i,k)} = x^{(ik)}": "y[i, k] = x[i, k]",
 }
 
 # As the source documents have them, made by a formula editor.
@@ -196,6 +198,7 @@ REFUSED: list[tuple[str, int, str]] = [
     # What is not known
     (r"y_i = \sin x_i", 7, r"the command \sin is not known here"),
     (r"y_i = \exp x_i", 7, r"\exp needs its argument in parentheses"),
+    (r"y_i = \exp(x_i)_j", 16, r"expected an operator or the end"),
     (r"y_i = \tanh^2(x_i)", 7, r"\tanh needs its argument in parentheses"),
     (r"y_i = \input{secrets}", 7, r"the command \input is not known here"),
     (r"y_i = \sqrt{}", 7, r"found the end of the root"),

@@ -7,6 +7,7 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sympy import Expr
 
 from derive.errors import SourceError
 from derive.expr import Var
@@ -21,7 +22,7 @@ from derive.layers.batch_norm import beta, c, eps, gamma, mu, n, var, x, x_hat, 
 from derive.render.notation_file import PAPER, notation
 from tests.derive.grammar.latex_cases import EDITED, READ, REFUSED
 
-NAMES = {
+NAMES: dict[str, Expr] = {
     **{v.label: v for v in (x, gamma, beta, eps, mu, var, x_hat, y)},
     "m": n.size,
     "C": c.size,
@@ -131,7 +132,7 @@ def test_cases_that_are_not_two_are_refused(text: str) -> None:
 
 
 def test_the_names_are_those_of_a_notation() -> None:
-    labels = [name for name in NAMES if name != "C"]
+    labels = {label: value for label, value in NAMES.items() if label != "C"}
     lamp = Vocabulary(labels, notation("lamp"), {})
     text = r"\frac{\partial e}{\partial x_i} = \frac{w}{k\sqrt{v + \varepsilon}} s_i - m"
     assert [to_text(equation) for equation in read(text, lamp)] == [

@@ -252,6 +252,11 @@ def test_other_layers(layer: str, text: str, verdict: str) -> None:
     assert audit(text, layer).verdict == verdict
 
 
+def test_a_sum_over_another_axis_is_printed() -> None:
+    found = audit("dgamma = 2*np.sum(dy*x_hat, axis=0)", "layer_norm")
+    assert words(found).endswith("The derivation gives dl/dgamma_i = sum_r dl/dy_ri x_hat_ri.")
+
+
 def test_a_layer_of_a_users_own() -> None:
     layer = parse_layer(
         "axes: n (m), c (C)\nx[n, c]; gamma[c]; eps > 0\n"
