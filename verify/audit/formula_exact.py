@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import combinations, count, islice, product
+from itertools import chain, combinations, count, islice, product
 from random import Random
 from typing import TYPE_CHECKING
 
-from sympy import Expr
+from sympy import Expr, Pow
 
 from derive.expr import (
     Axis,
@@ -32,7 +32,7 @@ from derive.layers import LAYERS
 from derive.studies.running_statistics import STUDY as RUNNING
 from derive.trace import Fact, Reason
 from verify import exact, exact_samples
-from verify.audit.subjects import LETTERS, Compound, unfolded
+from verify.audit.subjects import LETTERS, Compound, Subject, unfolded
 from verify.definition import reference_of
 from verify.duals import Dual
 from verify.exact import Claim, Outcome, Point
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 SMALL = range(2, 4)  # sizes that are searched for the smallest example
 LARGEST = 2  # number in an example
-TRIED = 3000  # points of each size
+TRIED = 2000  # points of each shape
 EPS = "eps"
 
 
@@ -101,14 +101,25 @@ def smallest(reading: Reading) -> Example | None:
     claim = None if reading.subject.study else _claim(reading)
     if found is None or claim is None:
         return found
-    for m in SMALL:
-        points = _points(reading.subject.layer, _reference(reading), claim, m)
-        for point in islice(points, TRIED):
+    for sizes in _shapes(reading.subject):
+        for point in _points(reading.subject.layer, _reference(reading), claim, sizes):
             for index in _indices(claim, point.sizes):
-                expected, got = point.expected(claim, index), point.claimed(claim, index)
-                if not isinstance(got, str) and expected != got:
+                got = point.claimed(claim, index)
+                if not isinstance(got, str) and point.expected(claim, index) != got:
                     return _example(point, claim, index, _needed(reading, claim))
     return found
+
+
+def _shapes(about: Subject) -> Iterator[dict[str, int]]:
+    """Two or three elements along the axis that is reduced, then two along all that are."""
+    layer = about.layer
+    yield from ({**_ones(layer), about.rows.size.name: m} for m in SMALL)
+    yield _ones(layer) | {axis.size.name: 2 for axis in layer.reduced_axes}
+    yield {axis.size.name: 2 for axis in layer.axes}
+
+
+def _ones(layer: Layer) -> dict[str, int]:
+    return {axis.size.name: 1 for axis in layer.axes}
 
 
 def _drawn(reading: Reading) -> Iterator[Point]:
@@ -126,7 +137,9 @@ def _drawn(reading: Reading) -> Iterator[Point]:
 def _known(claim: Claim, layer: Layer) -> bool:
     quantities = {v.label for v in (*layer.inputs, *layer.parameters)}
     quantities |= {definition.var.label for definition in layer}
-    return all(var.of in quantities for var in variables(claim.expr))
+    roots = (power.exp for power in claim.expr.atoms(Pow) if power.exp.is_Rational)
+    known = all(var.of in quantities for var in variables(claim.expr))
+    return known and all(exponent.q <= 2 for exponent in roots)
 
 
 # --- Claims ---------------------------------------------------------------------------------------
@@ -224,27 +237,28 @@ class _Radicands:
         return RATIONALS.transcendental(name, a)
 
 
-def _points(layer: Layer, reference: Reference, claim: Claim, m: int) -> Iterator[Point]:
+def _points(
+    layer: Layer, reference: Reference, claim: Claim, sizes: Mapping[str, int]
+) -> Iterator[Point]:
     """Points with small whole numbers, in the order of their sum; ε makes the root rational."""
-    rows = {axis.size.name for axis in layer.data.axes if any(d.expr.has(axis.size) for d in layer)}
-    sizes = {axis.size.name: m if axis.size.name in rows else 1 for axis in layer.axes}
     cotangent = adjoint(layer.output)
     adjoints = any(v.role == "adjoint" for v in (claim.var, *variables(claim.expr)))
     drawn = [v for v in (*layer.inputs, *layer.parameters) if v.label != EPS]
     drawn += [cotangent] * adjoints
     entries = [(v, at) for v in drawn for at in _positions(v.axes, sizes)]
-    for total in range(LARGEST * len(entries) + 1):
-        for numbers in _summing(total, len(entries)):
-            given: dict[str, dict[tuple[int, ...], Scalar]] = {v.label: {} for v in drawn}
-            for (v, at), number in zip(entries, numbers, strict=True):
-                given[v.label][at] = Fraction(number)
-            directions = {cotangent.label: given.pop(cotangent.label, {})}
-            try:
-                solved = _with_epsilon(reference, given)
-                traced = exact.run(reference.forward, RATIONALS, solved)
-            except (NotASquare, ZeroDivisionError):
-                continue
-            yield Point(layer, reference, RATIONALS, sizes, solved, traced, directions)
+    every = (_summing(total, len(entries)) for total in range(LARGEST * len(entries) + 1))
+    tries = TRIED // (1 + len(entries) // 10) ** 2  # each takes longer where there are more
+    for numbers in islice(chain.from_iterable(every), tries):
+        given: dict[str, dict[tuple[int, ...], Scalar]] = {v.label: {} for v in drawn}
+        for (v, at), number in zip(entries, numbers, strict=True):
+            given[v.label][at] = Fraction(number)
+        directions = {cotangent.label: given.pop(cotangent.label, {})}
+        try:
+            solved = _with_epsilon(reference, given)
+            traced = exact.run(reference.forward, RATIONALS, solved)
+        except (NotASquare, ZeroDivisionError):
+            continue
+        yield Point(layer, reference, RATIONALS, sizes, solved, traced, directions)
 
 
 def _with_epsilon(reference: Reference, given: Values) -> Values:

@@ -136,7 +136,8 @@ class Subject:
         return Definition(tangent(var), mul(*(Delta(here, there) for here, there in pairs)))
 
     def _zeros(self) -> dict[str, Definition]:
-        still = (*self.layer.inputs, *(d.var for d in self.layer))
+        layer = self.layer
+        still = (*layer.inputs, *layer.parameters, *(d.var for d in layer))
         return {tangent(var).label: Definition(tangent(var), mul(0)) for var in still}
 
     def value(self, label: str) -> Var:
