@@ -120,7 +120,7 @@ def _tasks(
         if name in request["tasks"]:
             yield name, {"results": [asdict(result) for result in task()]}
     if "speed" in request["tasks"]:
-        yield "speed", numerics.speed(shape, layer)
+        yield "speed", numerics.speed(shape, layer, ranks)
 
 
 def _probes(

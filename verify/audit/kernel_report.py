@@ -115,6 +115,8 @@ def judge(observed: Observed, request: Request, eps: float | None = None) -> Rep
         place = request.target.rpartition(":")[0] or request.target
         raise InputError(why if why.startswith(place) else f"{request.target}: {why}")
     attempts = {attempt.name: attempt for attempt in observed.attempts}
+    if missing := {AGAIN, *(p.name for p in probes(request.layer))} - set(attempts):
+        raise InputError(f"{request.target}: {len(missing)} probes are missing; nothing is known")
     _check(attempts, request)
     shape = observed.events["shape"]
     constants = (None,) if shape["takes_eps"] else _constants(request, eps)
@@ -265,6 +267,8 @@ def _with_tasks(report: Report, observed: Observed, tasks: Sequence[str]) -> Rep
     if problem := observed.refused or observed.ended:
         missing = [name for name in tasks if name not in events]
         warnings.append(f"not measured ({', '.join(missing)}): {problem}")
+    if "contract" in events and not events["contract"]["results"]:
+        warnings.append("the kernel contract has no clauses for it: another layer or epsilon")
     accuracy, contract = (
         tuple(Result(**result) for result in events.get(name, {}).get("results", ()))
         for name in ("accuracy", "contract")
