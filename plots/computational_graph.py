@@ -6,16 +6,17 @@ so that another definition gives another picture.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from derive.differentiate import vjp
-from derive.expr import Var, adjoint, variables
+from derive.differentiate import Derivative, vjp
+from derive.expr import SumOver, Var, adjoint, variables
 from derive.layer import Layer
 from derive.render import PAPER, formula, to_latex
+from derive.render.notation_fit import fitted
 
 FORWARD, BACKWARD, INK = "#1f5fa8", "#b3404a", "#222222"
 WIDTH, HEIGHT = 1.9, 1.5  # inches from one node to the next
@@ -47,7 +48,7 @@ def graph_of(layer: Layer) -> Graph:
         levels[definition.var] = 1 + max(used, default=0)
     for var in layer.learnt:  # one step before they are used
         levels[var] = min(levels[b] for a, b in forward if a == var) - 1
-    derivatives = vjp(layer.definitions, {layer.output: adjoint(layer.output)}, layer.inputs)
+    derivatives = _derivatives(layer)
     of = {adjoint(var): var for var in levels}
     backward = tuple(
         (term.through, of[derivative.var])
@@ -58,9 +59,14 @@ def graph_of(layer: Layer) -> Graph:
     return Graph(levels, forward, backward)
 
 
+def _derivatives(layer: Layer) -> tuple[Derivative, ...]:
+    """Reverse mode: each adjoint, with those that it receives from."""
+    return tuple(vjp(layer.definitions, {layer.output: adjoint(layer.output)}, layer.inputs))
+
+
 def figure(layer: Layer) -> Figure:
     """The graph; of the axes only those that a reduction involves have their indices printed."""
-    graph, shown = graph_of(layer), _shown(layer)
+    graph, shown, names = graph_of(layer), _shown(layer), fitted(PAPER, layer)
     places = _places(graph, layer)
     height = 1 + max(y for _, y in places.values()) - min(y for _, y in places.values())
     width = 1 + max(graph.levels.values())
@@ -70,7 +76,7 @@ def figure(layer: Layer) -> Figure:
     for pairs, color, style in ((graph.forward, FORWARD, "-"), (graph.backward, BACKWARD, "--")):
         _arrows(axes, [(places[a], places[b]) for a, b in pairs], color, style)
     for var, (x, y) in places.items():
-        value, derivative = _latex(var, shown), _latex(adjoint(var), shown)
+        value, derivative = (to_latex(formula(v, names, shown)) for v in (var, adjoint(var)))
         axes.text(x, y, f"${value}$", ha="center", va="center", fontsize=17, color=INK)
         axes.text(
             x, y - 0.24, f"${derivative}$", ha="center", va="top", fontsize=12, color=BACKWARD
@@ -83,14 +89,12 @@ def figure(layer: Layer) -> Figure:
 
 
 def _shown(layer: Layer) -> tuple[str, ...]:
-    """Channels are left out where each is a problem of its own, as in Batch Norm."""
-    first = layer.data.axes[:1]
-    axes = first if layer.reduced_axes == first else layer.data.axes
-    return tuple(axis.base for axis in axes)
-
-
-def _latex(var: Var, shown: Sequence[str]) -> str:
-    return to_latex(formula(var, PAPER, shown))
+    """Those that are reduced, then what else some gradient sums over, as in the derivation: of
+    Batch Norm, each channel is a problem of its own."""
+    totals = {total for d in _derivatives(layer) for total in d.expr.atoms(SumOver)}
+    summed = {axis for total in totals for axis in total.axes}
+    others = tuple(a for a in layer.data.axes if a in summed and a not in layer.reduced_axes)
+    return tuple(axis.base for axis in layer.reduced_axes + others)
 
 
 def _places(graph: Graph, layer: Layer) -> dict[Var, tuple[float, float]]:
