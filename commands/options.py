@@ -170,7 +170,7 @@ form_option = click.option(
     "--form",
     default="all",
     show_default=True,
-    type=click.Choice(["staged", "closed", "jacobian", "all"]),
+    type=click.Choice(["staged", "closed", "jacobian", "orders", "all"]),
 )
 steps_option = click.option(
     "--steps/--no-steps", default=True, help="Every step, or only what it leads to."

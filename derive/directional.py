@@ -45,6 +45,7 @@ def directional(derivation: Derivation, directions: Sequence[Var]) -> tuple[Orde
         program = (*statistics(layer, [target, *sums]), *sums, target)
         *inner, last = jvp(program, {layer.data: direction})
         closing = Closing(coordinates, ())
+        closing.sums |= {d.var.label: d for d in sums}  # one that is constant stays as it is
         stages = tuple(
             closing.close(d.var, d.expr, Reason("along {}", (direction,))) for d in inner
         )

@@ -160,7 +160,12 @@ def point(field: str, m: int, seed: int = 0) -> Truth:
 
 
 def double_backward(
-    over: Arithmetic, given: Values, dy: Table, v: Values, forward: Forward = REFERENCE.forward
+    over: Arithmetic,
+    given: Values,
+    dy: Table,
+    v: Values,
+    forward: Forward = REFERENCE.forward,
+    output: str = "y",
 ) -> Parts:
     """g_dy, g_x and g_γ from the definition alone; ``v`` has a cotangent for each input."""
     inner = Duals(over)
@@ -174,18 +179,18 @@ def double_backward(
         label: moving(label) if f"v_d{label}" in v else _still(inner, table)
         for label, table in given.items()
     }
-    weights = _still(inner, dy)
-    entries = {"dy": dy, "x": given["x"], "gamma": given["gamma"]}
+    weights, name = _still(inner, dy), f"d{output}"
+    moved_ones = (label for label in given if f"v_d{label}" in v and label != "beta")
+    entries = {name: dy, **{label: given[label] for label in moved_ones}}
     found: Parts = {}
     for label, values in entries.items():
         gradient: dict[Index, Scalar] = {}
         for at in values:
-            moved = {
-                name: _still(outer, table) for name, table in {**inside, "dy": weights}.items()
-            }
+            every = {**inside, name: weights}
+            moved = {known: _still(outer, table) for known, table in every.items()}
             moved[label][at] = outer.variable(moved[label][at].re)
-            y = run(forward, outer, moved)["y"]
-            loss = sum(moved["dy"][i] * value for i, value in y.items())
+            y = run(forward, outer, moved)[output]
+            loss = sum(moved[name][i] * value for i, value in y.items())
             gradient[at] = inner.derivative(outer.derivative(loss))
         found[f"g_{label}"] = gradient
     return found
@@ -197,19 +202,26 @@ def _still(duals: Duals, table: Table) -> dict[Index, Scalar]:
     return {at: duals.variable(value, zero) for at, value in table.items()}
 
 
-def directional(over: Arithmetic, given: Values, directions: Sequence[Table]) -> Table:
+def directional(
+    over: Arithmetic,
+    given: Values,
+    directions: Sequence[Table],
+    forward: Forward = REFERENCE.forward,
+    data: str = "x",
+    output: str = "y",
+) -> Table:
     """The derivative of y along all the directions, one after the other, from the definition."""
     numbers: Arithmetic = over
     levels: list[Duals] = []
-    x: Table = given["x"]
-    others = {label: dict(table) for label, table in given.items() if label != "x"}
+    x: Table = given[data]
+    others = {label: dict(table) for label, table in given.items() if label != data}
     for direction in directions:
         duals = Duals(numbers)
         x = {at: duals.variable(value, _constant(levels, direction[at])) for at, value in x.items()}
         others = {label: _still(duals, table) for label, table in others.items()}
         levels.append(duals)
         numbers = duals
-    found: Table = run(REFERENCE.forward, numbers, {**others, "x": x})["y"]
+    found: Table = run(forward, numbers, {**others, data: x})[output]
     for duals in reversed(levels):
         found = {at: duals.derivative(value) for at, value in found.items()}
     return found

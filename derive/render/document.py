@@ -35,7 +35,7 @@ from derive.render.roots import by_name, definition_of, named_roots
 from derive.render.symbols import symbols_of
 from derive.trace import Fact, JacobianEntry, Reason, Result, Step, in_words
 
-Form = Literal["staged", "closed", "jacobian", "all", "summary"]
+Form = Literal["staged", "closed", "jacobian", "orders", "all", "summary"]
 
 
 _Side = TypeVar("_Side", Expr, JacobianEntry, ByCase, Expr | JacobianEntry, Expr | ByCase | Entries)

@@ -9,6 +9,7 @@ from typing import Literal
 from derive.derivation import Derivation, derive_or_stage
 from derive.errors import InputError
 from derive.layer import Layer
+from derive.orders import study_of
 from derive.render.blocks import Block, Heading
 from derive.render.document import Form, document
 from derive.render.labels import labels
@@ -71,6 +72,10 @@ def publication(
     InputError where there is no such input, where a study is asked for with respect to one, and
     where the notation does not fit.
     """
+    if form == "orders" and not isinstance(subject, Study):
+        if wrt != "all":
+            raise InputError("--wrt goes with the first order; --form orders has all inputs")
+        return publication(study_of(subject), steps=steps, notation=notation)
     if isinstance(subject, Study):
         if (wrt, form) != ("all", "all"):
             raise InputError(f"--wrt and --form go with a layer; {subject.name} is a study")

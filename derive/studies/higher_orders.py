@@ -99,7 +99,7 @@ def _hessian(second: SecondOrder, bilinear: Order, entry: Definition) -> Section
         "the second derivative of y along p and q, and with two deltas for them",
         (
             *bilinear.closing.coordinates.definitions,
-            *bilinear.closing.sums.values(),
+            *(d for _, d in sorted(bilinear.closing.sums.items())),
             *bilinear.stages,
             bilinear.result,
             entry,
