@@ -143,7 +143,7 @@ class LatexParser(LatexReader):
         parenthesis = self.sees("(", r"\left")
         factor = self._factor()
         if isinstance(before, Number) and _is_numeric(factor):
-            self.fail(r"is this a sum, as in 1½, or a product? Write + or \cdot", place)
+            self.fail(r"is this a sum, as in 1 + 1/2, or a product? Write + or \cdot", place)
         inner = factor.base if isinstance(factor, Power) else factor
         if parenthesis and isinstance(before, Quantity | Power) and isinstance(inner, Quantity):
             self.fail(
@@ -244,7 +244,7 @@ class LatexParser(LatexReader):
             and over.ahead(1) is over._end
         ):
             self.fail(
-                r"∂/∂x without what it is taken of: write \frac{\partial \ell}{\partial x_i}",
+                r"\partial of what? Write \frac{\partial \ell}{\partial x_i}",
                 over.place,
             )
         one, two = over._whole(), under._whole()
@@ -254,9 +254,9 @@ class LatexParser(LatexReader):
 
     def _derivative(self, above: Part, below: Part, place: Place) -> Node:
         if not isinstance(above, Differential) or not isinstance(below, Differential):
-            self.fail("a ∂ above and none below, or the other way round", place)
+            self.fail(r"a \partial above and none below, or the other way round", place)
         if below.of is None:
-            self.fail("the loss stands above a ∂, not below", below.place)
+            self.fail(r"the loss stands above a \partial, not below", below.place)
         return Derivative(above.of, below.of, place)
 
     def _root(self, command: Token) -> Node:
@@ -292,11 +292,11 @@ class LatexParser(LatexReader):
         """|B|, the number of elements in the mini-batch."""
         batch = self.take()
         if not isinstance(batch, Token) or batch.text not in ("B", r"\mathcal"):
-            self.fail("| … | is read for the size of the batch alone, |B|", bar.place)
+            self.fail("|...| is read for the size of the batch alone, |B|", bar.place)
         if batch.text in FONTS and printed(self.argument(batch)) != "B":
-            self.fail("| … | is read for the size of the batch alone, |B|", bar.place)
+            self.fail("|...| is read for the size of the batch alone, |B|", bar.place)
         if not self.accept({"|": "|", r"\lvert": r"\rvert"}[bar.text]):
-            self.fail("| … | is read for the size of the batch alone, |B|", bar.place)
+            self.fail("|...| is read for the size of the batch alone, |B|", bar.place)
         if not self._vocabulary.batch:
             self.fail("this layer has no batch that |B| could count", bar.place)
         return Quantity(Token("name", self._vocabulary.batch, bar.place), None)

@@ -84,7 +84,8 @@ class LatexReader(Cursor, ABC):
     def _value(self, part: Part) -> Node:
         if isinstance(part, Differential):
             self.fail(
-                r"a ∂ belongs to a quotient of two: \frac{\partial \ell}{\partial x_i}", part.place
+                r"a \partial belongs to a quotient of two: \frac{\partial \ell}{\partial x_i}",
+                part.place,
             )
         return part
 
@@ -158,7 +159,9 @@ class LatexReader(Cursor, ABC):
             if written.key in self._vocabulary.functions or written.key in WORDS:
                 return self._call(Token("name", written.key, written.place), written.key)
             if written.key == r"\sigma":
-                self.fail(r"σ before a parenthesis may be the sigmoid: write \cdot between them")
+                self.fail(
+                    r"\sigma before a parenthesis may be the sigmoid: write \cdot between them"
+                )
         return self._quantity(written)
 
     def _written(self) -> Written:
@@ -180,7 +183,11 @@ class LatexReader(Cursor, ABC):
 
     def _differential(self, sign: Token) -> Differential:
         if self.sees("^", "_"):
-            what = r"second derivatives are not read" if self.sees("^") else r"∂ takes no subscript"
+            what = (
+                r"second derivatives are not read"
+                if self.sees("^")
+                else r"\partial takes no subscript"
+            )
             self.fail(rf"{what}: write \frac{{\partial \ell}}{{\partial x_i}}")
         if not begins_name(self):
             self.fail(f"{sign.text} stands before one quantity, not before {self.item}")
@@ -216,6 +223,6 @@ class LatexReader(Cursor, ABC):
             known = ", ".join(f"{o}[{q}]" for o, q in MOMENTS)
             self.fail(f"{operator} of this is not known here; known: {known}", at.place)
         if not self._vocabulary.has(MOMENTS[operator, label]):
-            said = f"{operator}[…] is no quantity of this layer; batch_norm_inference has it"
+            said = f"{operator}[...] is no quantity of this layer; batch_norm_inference has it"
             self.fail(said, at.place)
         return Quantity(Token("name", MOMENTS[operator, label], at.place), inner.indices)

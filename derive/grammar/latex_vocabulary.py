@@ -130,7 +130,7 @@ class Vocabulary:
     def unknown(self, key: str, layer: str = "") -> str:
         """What to say of a name that is none."""
         if key in self.losses:
-            return f"{key} is the loss here, which stands above a ∂ only"
+            return rf"{key} is the loss here, which stands above a \partial only"
         known = sorted(key + f"^{{{above}}}" * bool(above) for key, above in self._meanings)
         said = key + f"^{{{layer}}}" * bool(layer)
         hint = f"; if {key} is an index, braces belong around it: x_{{i{key}}}"

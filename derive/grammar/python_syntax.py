@@ -236,7 +236,7 @@ class _Reader:
             self._fail(
                 above,
                 f"is d{of.name.text}/d{wrt.name.text} a derivative or a quotient of "
-                "gradients? Write its indices for a derivative, or multiply by 1/…",
+                "gradients? Write its indices for a derivative, or multiply by 1/(...)",
             )
         return Derivative(of, wrt, self._place(above))
 
@@ -307,7 +307,9 @@ class _Reader:
         if name in REDUCED:
             return self._reduction(node, name, arguments)
         if name in self.names:
-            self._fail(node.func, f"{name} is no function; a product needs its sign: {name} * (…)")
+            self._fail(
+                node.func, f"{name} is no function; a product needs its sign: {name} * (...)"
+            )
         if node.keywords:
             self._fail(node, f"{name} takes no keywords here")
         if name == "ones_like" and len(arguments) == 1:

@@ -73,7 +73,7 @@ def _value(**values: int) -> Condition:
 
 PARTIAL = Condition(
     "partial derivatives",
-    "each ∂ is that of one definition, with the other quantities in it held constant",
+    "each derivative is that of one definition, with the other quantities in it held constant",
 )
 SINGLE = Condition("m = 1", "there is one element, m = 1")
 VALUES = (

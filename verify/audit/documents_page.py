@@ -27,7 +27,8 @@ HEAD = """\
 
 Every formula about Batch Norm in the five documents that this project started from
 (`verify/audit/documents/`), audited as `backnorm audit formula` does it: read from its LaTeX or
-its code, and held against the derivation. The verdicts:
+its code, and held against the derivation. Where it is about whole vectors, or one name stands for
+two things, its reading was written by hand. The verdicts:
 
 {verdicts}
 

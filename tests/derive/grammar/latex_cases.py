@@ -152,7 +152,7 @@ REFUSED: list[tuple[str, int, str]] = [
     (r"\frac{\partial L}{\partial x_i} = \frac{\partial \ell}{\partial y_i}", 50, r"two losses"),
     (r"y_i = x_i^{(2)}", 7, r"is (2) an index or an exponent?"),
     (r"y_i = \hat{x_i^2}", 7, r"an exponent stands behind the accent"),
-    (r"y_i = 1\frac{1}{2}", 8, r"is this a sum, as in 1½, or a product?"),
+    (r"y_i = 1\frac{1}{2}", 8, r"is this a sum, as in 1 + 1/2, or a product?"),
     (
         r"\frac{\partial\ell}{\partial x} = "
         r"\frac{\partial\ell}{\partial y}\frac{\partial y}{\partial x}",
@@ -186,13 +186,13 @@ REFUSED: list[tuple[str, int, str]] = [
     (r"y_i = m_i", 9, r"i runs along the axis"),
     # Derivatives
     (r"\frac{\partial^2 \ell}{\partial x_i^2} = 0", 15, r"second derivatives are not read"),
-    (r"\frac{\partial}{\partial x_i} \ell = 0", 7, r"∂/∂x without what it is taken of"),
-    (r"\frac{\partial \ell y_i}{\partial x_i} = 0", 7, r"a ∂ belongs to a quotient of two"),
-    (r"\frac{\partial \ell}{x_i} = 0", 1, r"a ∂ above and none below"),
-    (r"\frac{\partial y_i}{\partial \ell} = 0", 21, r"the loss stands above a ∂"),
+    (r"\frac{\partial}{\partial x_i} \ell = 0", 7, r"\partial of what?"),
+    (r"\frac{\partial \ell y_i}{\partial x_i} = 0", 7, r"a \partial belongs to a quotient of two"),
+    (r"\frac{\partial \ell}{x_i} = 0", 1, r"a \partial above and none below"),
+    (r"\frac{\partial y_i}{\partial \ell} = 0", 21, r"the loss stands above a \partial"),
     (r"\frac{\partial \ell}{\partial \sigma} = 0", 31, r"not of their powers"),
-    (r"\partial_{x_i} \ell = 0", 9, r"∂ takes no subscript"),
-    (r"\partial \ell = 0", 1, r"a ∂ belongs to a quotient of two"),
+    (r"\partial_{x_i} \ell = 0", 9, r"\partial takes no subscript"),
+    (r"\partial \ell = 0", 1, r"a \partial belongs to a quotient of two"),
     (r"\nabla_x \ell = 0", 1, r"the command \nabla is not known here"),
     (r"\ell = 0", 1, r"\ell is the loss here"),
     # What is not known
@@ -207,7 +207,7 @@ REFUSED: list[tuple[str, int, str]] = [
     (r"y_i \approx x_i", 5, r"found '\approx'"),
     (r"y_i = x_i, i > 2", 14, r"GREATER-THAN SIGN"),
     (r"y_i = |x_i|", 7, r"the size of the batch alone"),
-    (r"\mathrm{E}[x] = 1", 1, r"E[…] is no quantity of this layer"),
+    (r"\mathrm{E}[x] = 1", 1, r"E[...] is no quantity of this layer"),
     # Brackets
     (r"\left(y_i = x_i", 11, r"found '='"),
     (r"y_i = \left(x_i\right]", 22, r"expected an operator or ')'"),
