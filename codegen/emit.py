@@ -33,7 +33,10 @@ KERNEL_LAYERS: dict[str, Layer] = {
     for name in ("batch_norm", "block", "layer_norm", "rms_norm", "group_norm", "instance_norm")
 }
 # What of them generated/ has for each backend.
-COMMITTED: dict[str, tuple[str, ...]] = {"numpy": tuple(KERNEL_LAYERS), "numba": ("batch_norm",)}
+COMMITTED: dict[str, tuple[str, ...]] = {
+    "numpy": tuple(KERNEL_LAYERS),
+    "numba": ("batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"),
+}
 # Layers and studies whose kernels are functions, layouts or options of another's module.
 MODULE_OF: dict[str, str] = {
     **{name: name for name in KERNEL_LAYERS},

@@ -7,14 +7,26 @@ from the same derivation, by :data:`codegen.backends.numba_passes.NUMBA_PASSES`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from codegen.backends.numba_cores import numba_core
 from codegen.backends.numba_passes import NUMBA_PASSES
+from codegen.backends.numba_rows import numba_row_core
 from codegen.backends.numpy_backend import ModuleText
-from codegen.backends.numpy_layouts import BATCH, HERE, MARKER, layout_of
+from codegen.backends.numpy_cores import Core
+from codegen.backends.numpy_layouts import (
+    BATCH,
+    GROUP,
+    INSTANCE,
+    ROWS,
+    ArrayLayout,
+    copied,
+    layout_of,
+)
 from codegen.backends.numpy_limits import refuse
+from codegen.backends.numpy_one_size import with_one_size
 from codegen.block import Placement
 from codegen.passes import ProgramPass
 from codegen.pipeline import Kernels, build
@@ -51,14 +63,23 @@ other threads, and the GIL is free meanwhile.  Arrays in C order, all of one dty
 they lie; any others block by block."""
 
 
-def _support() -> str:
-    own = HERE.with_name("numba_support.py").read_text(encoding="utf-8").split(MARKER)[1].strip()
-    return f"{BATCH.support()}\n\n\n{own}"
+def _with(support: Callable[[], str], *names: str) -> str:
+    """What the NumPy module carries, and then what is copied of files beside this one."""
+    return "\n\n\n".join([support(), *(copied(name) for name in names)])
 
 
-CHANNELS = replace(
-    BATCH, core=numba_core, support=_support, about=BATCH.about + ABOUT, imports=IMPORTS
-)
+def _layout(of: ArrayLayout, core: Core, own: str) -> ArrayLayout:
+    """The layout of the NumPy module with a core that is compiled."""
+    support = partial(_with, of.support, "numba_support.py", own)
+    return replace(of, core=core, support=support, about=of.about + ABOUT, imports=IMPORTS)
+
+
+LAYOUTS = {
+    BATCH: _layout(BATCH, numba_core, "numba_batch_support.py"),
+    ROWS: _layout(ROWS, partial(numba_row_core, kept=1), "numba_rows_support.py"),
+    INSTANCE: _layout(INSTANCE, partial(numba_row_core, kept=2), "numba_rows_support.py"),
+    GROUP: _layout(GROUP, partial(numba_row_core, kept=2), "numba_rows_support.py"),
+}
 
 
 class NumbaBackend:
@@ -68,14 +89,13 @@ class NumbaBackend:
     folder = "numba_kernels"
 
     def render(self, kernels: Kernels) -> str:
-        layer = kernels.derivation.layer
-        if layout_of(layer) is not BATCH:
-            raise InputError(
-                f"the numba backend has no array layout for {layer.name} yet; it generates layers "
-                "that reduce over the batch, like batch_norm"
-            )
-        refuse(kernels, CHANNELS)
-        return _ModuleText(build(kernels.derivation, NUMBA_PASSES), CHANNELS).text()
+        like = layout_of(kernels.derivation.layer)
+        layout = LAYOUTS[like]
+        if like is BATCH:
+            kernels = build(kernels.derivation, NUMBA_PASSES)
+        kernels = with_one_size(kernels)
+        refuse(kernels, layout)
+        return _ModuleText(kernels, layout).text()
 
     def render_block(self, placements: Sequence[Placement]) -> str:
         raise InputError("the numba backend has no kernels for the block; the NumPy backend has")

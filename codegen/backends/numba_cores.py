@@ -55,20 +55,21 @@ class Reading:
 def numba_core(kernel: Kernel, data: Var, outputs: Sequence[str], about: str) -> str:
     """A scheduled kernel; it writes into ``outputs`` and returns its other results."""
     steps, squares = _near_mean(kernel, data)
-    readings = _readings(kernel.name, steps, frozenset(data.axes))
-    functions = [text for reading in readings.values() for text in _functions(reading)]
+    passes = readings(kernel.name, steps, frozenset(data.axes))
+    functions = [text for one in passes for text in _functions(one)]
+    by_step = {id(one.step): one for one in passes}
     given = [code_name(var) for var in kernel.program.given]
     results = [name for var in kernel.program.results if (name := code_name(var)) not in outputs]
     parameters = [*(f"{name}: Any" for name in given), "layout: _Layout"]
     parameters += [f"{name}: Array" for name in outputs]
     lines = [signature(f"_{kernel.name}", parameters, "tuple[Array, ...]")]
-    lines.append(f'    """{about}, in {READINGS[len(readings)]} of the data."""')
+    lines.append(f'    """{about}, in {READINGS[len(passes)]} of the data."""')
     # Without elements all sums are zero, and with m = 1 so is what depends on them.
     lines += [line.replace("layout.m", "max(layout.m, 1)") for line in size_of(kernel)]
     if squares:
-        lines += _centred(steps, readings, data, squares)
+        lines += _centred(steps, by_step, data, squares)
     else:
-        lines += [line for step in steps for line in _step(step, readings)]
+        lines += [line for step in steps for line in _step(step, by_step)]
     return "\n\n\n".join([*functions, "\n".join([*lines, f"    return {tuple_of(results)}"])])
 
 
@@ -120,32 +121,32 @@ def _step(step: Pass, readings: dict[int, Reading]) -> list[str]:
         return ["    # Once for each channel.", *assignments(step.assigns, name_of)]
     reading = readings[id(step)]
     loops = f"({reading.name}_rows, {reading.name}_runs)"
-    arguments = [loops, "layout", _tuple(reading.data), _tuple(reading.values)]
+    arguments = [loops, "layout", argument(reading.data), argument(reading.values)]
     if reading.sums:
         note = "    # One reading of the data: sums over the batch."
         target = f"{_targets(reading.made)} = _read"
         return [note, call(target, [*arguments, f"sums={len(reading.made)}"], 4)]
     note = "    # One reading of the data: the result, rounded once as it is stored."
-    return [note, call("_read", [*arguments, f"results={_tuple(reading.made)}"], 4)]
+    return [note, call("_read", [*arguments, f"results={argument(reading.made)}"], 4)]
 
 
 # --- The functions of a reading -------------------------------------------------------------------
 
 
-def _readings(kernel: str, steps: Sequence[Pass], full: frozenset[Axis]) -> dict[int, Reading]:
-    """Every pass over memory by its identity, with a name of its own."""
-    found: dict[int, Reading] = {}
+def readings(kernel: str, steps: Sequence[Pass], full: frozenset[Axis]) -> list[Reading]:
+    """Every pass over memory, with a name of its own."""
+    found: list[Reading] = []
     for step in steps:
         if isinstance(step, GroupPass):
             continue
         kind = "sums" if isinstance(step, ReducePass) else "map"
-        before = sum(reading.name.startswith(f"_{kernel}_{kind}") for reading in found.values())
+        before = sum(one.name.startswith(f"_{kernel}_{kind}") for one in found)
         name = f"_{kernel}_{kind}" + (f"_{before + 1}" if before else "")
-        found[id(step)] = _reading(name, step, full)
+        found.append(reading(name, step, full))
     return found
 
 
-def _reading(name: str, step: ReducePass | MapPass, full: frozenset[Axis]) -> Reading:
+def reading(name: str, step: ReducePass | MapPass, full: frozenset[Axis]) -> Reading:
     made = step.sums if isinstance(step, ReducePass) else step.results
     exprs = [a.expr for a in (*step.local, *made)]
     own = {a.target for a in step.local}
@@ -161,10 +162,10 @@ def _reading(name: str, step: ReducePass | MapPass, full: frozenset[Axis]) -> Re
 
 
 def _functions(reading: Reading) -> tuple[str, str, str]:
-    return _element(reading), _along_rows(reading), _along_runs(reading)
+    return element(reading), _along_rows(reading), _along_runs(reading)
 
 
-def _element(reading: Reading) -> str:
+def element(reading: Reading) -> str:
     """The formulas of one element: what of a reading is mathematics."""
     step = reading.step
     parameters = [f"{name}: Any" for name in (*reading.data, *reading.values)]
@@ -196,7 +197,7 @@ def _map_along_rows(reading: Reading) -> str:
         f"    for i in range({first}.shape[0]):",
         f"        for k in range({first}.shape[1]):",
         *_call(reading, "i, k", [f"{value}[k]" for value in reading.values], 12),
-        *(f"            {made}[i, k] = _store({one}, {made})" for made, one in _each(reading)),
+        *(f"            {made}[i, k] = _store({one}, {made})" for made, one in each(reading)),
     ]
     return "\n".join(lines)
 
@@ -212,7 +213,7 @@ def _sums_along_rows(reading: Reading) -> str:
         *(f"            {made}_k = 0" for made in reading.made),
         "            for r in range(4):",
         *_call(reading, "r, i, k", [f"{value}_k" for value in reading.values], 16),
-        *(f"                {made}_k += {one}" for made, one in _each(reading)),
+        *(f"                {made}_k += {one}" for made, one in each(reading)),
         *(f"            {made}[k] += {made}_k" for made in reading.made),
     ]
     return "\n".join(lines)
@@ -231,7 +232,7 @@ def _along_runs(reading: Reading) -> str:
         lines += [f"            {made}_run = 0" for made in reading.made]
     lines.append(f"            for s in range({first}.shape[2]):")
     lines += _call(reading, "i, c, s", [f"{value}_c" for value in reading.values], 16)
-    for made, one in _each(reading):
+    for made, one in each(reading):
         store = f"{made}[i, c, s] = _store({one}, {made})"
         lines.append(" " * 16 + (f"{made}_run += {one}" if reading.sums else store))
     if reading.sums:
@@ -254,14 +255,14 @@ def _call(reading: Reading, index: str, values: Sequence[str], indent: int) -> l
     return call(f"made = {reading.element}", [*data, *values], indent).split("\n")
 
 
-def _each(reading: Reading) -> list[tuple[str, str]]:
+def each(reading: Reading) -> list[tuple[str, str]]:
     """What is made, each with where it stands in what an element's formulas return."""
     if len(reading.made) == 1:
         return [(reading.made[0], "made")]
     return [(name, f"made[{k}]") for k, name in enumerate(reading.made)]
 
 
-def _tuple(names: Sequence[str]) -> str:
+def argument(names: Sequence[str]) -> str:
     """A tuple as an argument, each name on its own line where they are many."""
     text = f"({', '.join(names)}{',' if len(names) == 1 else ''})"
     return text if len(text) <= WIDTH - 16 else f"(\n{one_a_line(names, 12)}        )"

@@ -106,7 +106,7 @@ class ArrayLayout:
         return any(not option.default for option in self.options)
 
 
-def _copied(name: str) -> str:
+def copied(name: str) -> str:
     """What modules copy of a file beside this one."""
     return HERE.with_name(name).read_text(encoding="utf-8").split(MARKER)[1].strip()
 
@@ -115,9 +115,9 @@ def _support(*names: str) -> str:
     """The shared definitions; where files name others, these stand in their places."""
     own: dict[str, str] = {}
     for name in names:
-        own |= {_defined(chunk): chunk for chunk in _copied(name).split("\n\n\n")}
+        own |= {_defined(chunk): chunk for chunk in copied(name).split("\n\n\n")}
     chunks = []
-    for chunk in _copied("numpy_support.py").split("\n\n\n"):
+    for chunk in copied("numpy_support.py").split("\n\n\n"):
         mine = numpy_rows_support.REPLACED.get(_defined(chunk), "")
         chunks.append(own.pop(mine) if mine in own else chunk)
     return "\n\n\n".join([*chunks, *own.values()])

@@ -29,10 +29,10 @@ RETURNS = "tuple[Array, ...]"
 
 def row_core(kernel: Kernel, data: Var, outputs: Sequence[str], about: str, *, kept: int) -> str:
     """A kernel by blocks of rows; it writes into ``outputs`` and returns its other results."""
-    return _RowCore(kernel, data.axes, data.axes[:kept], outputs).text(about)
+    return RowCore(kernel, data.axes, data.axes[:kept], outputs).text(about)
 
 
-class _RowCore:
+class RowCore:
     """The text of one core."""
 
     def __init__(

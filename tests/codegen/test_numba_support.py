@@ -16,17 +16,9 @@ pytest.importorskip("numba", reason="numba is not installed: NOT TESTED")
 
 import numba
 
-from codegen.backends import numba_support
-from codegen.backends.numba_support import (
-    _blocks,
-    _far,
-    _from_bits,
-    _near_mean,
-    _read,
-    _share_out,
-    _to_bits,
-    _together,
-)
+from codegen.backends import numba_batch_support
+from codegen.backends.numba_batch_support import _blocks, _far, _near_mean, _read, _share_out
+from codegen.backends.numba_support import _from_bits, _to_bits, _together
 from codegen.backends.numpy_support import _layout
 
 ROOT = Path(__file__).parents[2]
@@ -80,7 +72,7 @@ def test_a_float64_is_rounded_once_to_the_nearest(name: str) -> None:
 
 
 def test_blocks_meet_every_element_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numba_support, "_BLOCK", 7)
+    monkeypatch.setattr(numba_batch_support, "_BLOCK", 7)
     for shape in [(5, 3), (2, 3, 4), (1, 20, 2), (9, 1, 1), (2, 2, 2, 30)]:
         met = np.zeros(shape, int)
         for block in _blocks(shape):
@@ -106,7 +98,7 @@ def test_shares_of_threads(
             sums[0] += values[0]
 
     monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
-    monkeypatch.setattr(numba_support, "_loop", loop)
+    monkeypatch.setattr(numba_batch_support, "_loop", loop)
     total, value = np.zeros(shape[1]), np.arange(shape[1], dtype=float)
     _share_out((loop, loop), [met], 1, [total], [value])
     assert (met == 1).all()
@@ -133,7 +125,9 @@ def test_what_does_not_lie_in_order_is_copied(monkeypatch: pytest.MonkeyPatch) -
     x = np.arange(24.0, dtype=np.float32).reshape(2, 3, 4)
     odd = np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(np.float32).reshape(x.shape)
     seen: list[Any] = []
-    monkeypatch.setattr(numba_support, "_loop", lambda _, arrays, *rest: seen.append(arrays[0]))
+    monkeypatch.setattr(
+        numba_batch_support, "_loop", lambda _, arrays, *rest: seen.append(arrays[0])
+    )
     loops = (print, print)
     _read(loops, _layout(x, 1), (x,), ())
     assert np.shares_memory(seen.pop(), x)

@@ -1,0 +1,184 @@
+"""The cores of numba modules whose layers reduce rows: a row stays in the cache until it is done.
+
+Data are seen as (i, g, p, s): a row (i, g) has one value of each statistic, a parameter has one
+value for each (g, p), and s counts the elements of a row that share it.  Layer Norm has one g and
+one s, Instance Norm one p, Group Norm all four.  One compiled loop over rows computes all that a
+kernel makes; it is printed twice, for rows whose parameters lie side by side (s has one value, and
+the innermost loop is over p) and for runs along s.  The formulas of one element are functions of
+their own, so that only sums are computed in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sympy import Expr
+
+from codegen.backends.numba_cores import Reading, argument, each, element, reading, readings
+from codegen.backends.numpy_cores import assignments, name_of, size_of
+from codegen.backends.numpy_rows import RowCore
+from codegen.backends.python_lines import call, signature, tuple_of
+from codegen.ir import Assign, GroupPass, Program, ReducePass
+from codegen.names import code_name
+from codegen.pipeline import Kernel
+from codegen.schedule import schedule
+from derive.expr import Var, free_axes, variables
+
+
+@dataclass(frozen=True)
+class Nest:
+    """The innermost loops: the index of an element, how a parameter and a total are called there,
+    and how deep the body stands."""
+
+    name: str
+    about: str
+    index: str
+    learnt: str
+    total: str
+    inner: int
+
+
+LANES = Nest("lanes", "parameters side by side", "i, g, p", "{}[g, p]", "{}[g, p]", 16)
+RUNS = Nest("runs", "along runs (s) that share a parameter", "i, g, p, s", "{}_p", "{}_p", 20)
+
+
+def numba_row_core(
+    kernel: Kernel, data: Var, outputs: Sequence[str], about: str, *, kept: int
+) -> str:
+    """A kernel row by row; it writes into ``outputs`` and returns its other results."""
+    return _Core(kernel, data, outputs, kept).text(about)
+
+
+class _Core:
+    """The text of one core.  ``totals`` are sums over more than a row."""
+
+    def __init__(self, kernel: Kernel, data: Var, outputs: Sequence[str], kept: int) -> None:
+        parts = RowCore(kernel, data.axes, data.axes[:kept], outputs)
+        given = kernel.program.given
+        self.kernel, self.parts, self.outputs = kernel, parts, list(outputs)
+        results = tuple(v for v in kernel.program.results if code_name(v) in outputs)
+        inside = Program(given, tuple(parts.inside), (*parts.kept, *results))
+        self.steps = schedule(inside, data)
+        self.data = [code_name(v) for v in given if free_axes(v) == parts.full]
+        self.of_row = [code_name(v) for v in given if free_axes(v) == parts.rows]
+        self.numbers = [code_name(v) for v in given if not v.axes]
+        self.numbers += [line.split()[0] for line in size_of(kernel)]
+        known = {*self.data, *self.of_row, *self.numbers}
+        learnt = {code_name(v): v for v in given if code_name(v) not in known}
+        # A parameter may have one value for a row too, as in Instance Norm.
+        self.of_group = [name for name, v in learnt.items() if free_axes(v) <= parts.rows]
+        self.learnt = [name for name in learnt if name not in self.of_group]
+        self.kept = [code_name(v) for v in parts.kept]
+        self.totals = [code_name(a.target) for a in parts.totals]
+
+    def text(self, about: str) -> str:
+        readings = self._readings()
+        parts = [element(reading) for reading in readings]
+        parts += [self._loop(readings, nest) for nest in (LANES, RUNS)]
+        return "\n\n\n".join([*parts, self._core(about)])
+
+    # --- What is done for each row ----------------------------------------------------------------
+
+    def _readings(self) -> list[Reading]:
+        """Every loop over the elements of a row: sums of it, totals, results."""
+        full = self.parts.full
+        steps = [step for step in self.steps if not isinstance(step, GroupPass)]
+        sums = [step for step in steps if isinstance(step, ReducePass)]
+        found = readings(self.kernel.name, sums, full)
+        if self.totals:  # before any result, which may replace what was read
+            local = self._locals([a.expr.body for a in self.parts.totals])
+            totals = ReducePass(self.parts.totals[0].expr.axes, local, tuple(self.parts.totals))
+            found.append(reading(f"_{self.kernel.name}_totals", totals, full))
+        return found + readings(self.kernel.name, [s for s in steps if s not in sums], full)
+
+    def _locals(self, exprs: Sequence[Expr]) -> tuple[Assign, ...]:
+        """The values of the data's size that expressions need, in order of dependence."""
+        read = {var for expr in exprs for var in variables(expr)}
+        needed: list[Assign] = []
+        for assign in reversed(self.parts.inside):
+            if assign.target in read and free_axes(assign.target) == self.parts.full:
+                needed.insert(0, assign)
+                read |= set(variables(assign.expr))
+        return tuple(needed)
+
+    def _loop(self, readings: list[Reading], nest: Nest) -> str:
+        name = f"_{self.kernel.name}_{nest.name}"
+        arrays = [*self.data, *self.learnt, *(f"{r}_of" for r in (*self.of_group, *self.of_row))]
+        written = [*(f"{r}_of" for r in self.kept), *self.totals, *self.outputs]
+        parameters = [*(f"{a}: Array" for a in arrays), *(f"{n}: Any" for n in self.numbers)]
+        parameters += [f"{a}: Array" for a in written]
+        first = self.data[0]
+        lines = ["@_in_any_order", signature(name, parameters, "None")]
+        lines += [
+            f'    """Row by row (i, g), {nest.about}."""',
+            f"    for i in range({first}.shape[0]):",
+            f"        for g in range({first}.shape[1]):",
+            *(f"            {v} = {v}_of[g, 0]" for v in self.of_group),
+            *(f"            {r} = {r}_of[i, g]" for r in self.of_row),
+        ]
+        by_step = {id(r.step): r for r in readings}
+        totals = [r for r in readings if r.name.endswith("_totals")]
+        for step in self.steps:
+            if isinstance(step, GroupPass):
+                lines += [" " * 8 + line for line in assignments(step.assigns, name_of)]
+                continue
+            if not isinstance(step, ReducePass):
+                lines += [line for r in totals for line in self._along(r, nest)]
+                totals = []
+            lines += self._along(by_step[id(step)], nest)
+        lines += [f"            {r}_of[i, g] = {r}" for r in self.kept]
+        return "\n".join(lines)
+
+    def _along(self, reading: Reading, nest: Nest) -> list[str]:
+        """One loop over the elements of a row."""
+        first = self.data[0]
+        learnt = [v for v in reading.values if v in self.learnt]
+        own = {v: nest.learnt.format(v) for v in learnt}
+        values = [own.get(v, v) for v in reading.values]
+        inner = nest.inner
+        total = reading.name.endswith("_totals")
+        lines = [] if total or not reading.sums else [f"            {s} = 0" for s in reading.made]
+        lines.append(f"            for p in range({first}.shape[2]):")
+        if nest is RUNS:
+            lines += [f"                {v}_p = {v}[g, p]" for v in learnt]
+            lines += [f"                {t}_p = 0" for t in reading.made if total]
+            lines.append(f"                for s in range({first}.shape[3]):")
+        data = [f"_load({name}[{nest.index}])" for name in reading.data]
+        lines += call(f"made = {reading.element}", [*data, *values], inner).split("\n")
+        for made, one in each(reading):
+            if not reading.sums:
+                lines.append(f"{' ' * inner}{made}[{nest.index}] = _store({one}, {made})")
+            else:
+                target = nest.total.format(made) if total else made
+                lines.append(f"{' ' * inner}{target} += {one}")
+        if nest is RUNS and total:
+            lines += [f"                {t}[g, p] += {t}_p" for t in reading.made]
+        return lines
+
+    # --- The core ---------------------------------------------------------------------------------
+
+    def _core(self, about: str) -> str:
+        kernel, program = self.kernel, self.kernel.program
+        parameters = [*(f"{code_name(var)}: Any" for var in program.given), "layout: _Layout"]
+        parameters += [f"{name}: Array" for name in self.outputs]
+        lines = [signature(f"_{kernel.name}", parameters, "tuple[Array, ...]")]
+        lines.append(f'    """{about}, in one reading of the data, row by row."""')
+        lines += [line.replace("layout.m", "max(layout.m, 1)") for line in size_of(kernel)]
+        lines += [f"    {name} = layout.per_row()" for name in self.kept]
+        lines += [f"    {name} = layout.zeros()" for name in self.totals]
+        groups = {
+            "data": self.data,
+            "learnt": [*self.learnt, *self.of_group],
+            "rows": self.of_row,
+            "numbers": self.numbers,
+            "kept": self.kept,
+            "totals": self.totals,
+            "results": self.outputs,
+        }
+        fields = [f"{name}={argument(names)}" for name, names in groups.items()]
+        lines.append(call("rows = _Rows", fields, 4))
+        lines.append(f"    _by_rows((_{kernel.name}_lanes, _{kernel.name}_runs), layout, rows)")
+        lines += assignments(self.parts.after, name_of)
+        results = [code_name(v) for v in program.results if code_name(v) not in self.outputs]
+        return "\n".join([*lines, f"    return {tuple_of(results)}"])
