@@ -1,15 +1,24 @@
-"""The compiled Batch Norm under the checks of any other: exact arithmetic, contract, accuracy."""
+"""Compiled kernels under the checks of any others: exact arithmetic, contract, accuracy."""
 
 from __future__ import annotations
 
 import tracemalloc
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from derive.layers import LAYERS
 from derive.layers.batch_norm import BATCH_NORM
-from verify import accuracy, contract, exact_deployment, exact_second_order, kernel_exact
+from verify import (
+    accuracy,
+    accuracy_rows,
+    contract,
+    exact_deployment,
+    exact_second_order,
+    kernel_exact,
+)
 from verify.accuracy_cases import CASES
 from verify.exact import confirmed
 from verify.references import REFERENCES
@@ -17,14 +26,15 @@ from verify.report import failures
 
 numba = pytest.importorskip("numba", reason="numba is not installed: NOT TESTED")
 
-SOURCE = Path(__file__).parents[2] / "generated/numba_kernels/batch_norm.py"
+KERNELS = Path(__file__).parents[2] / "generated" / "numba_kernels"
+ROWS = ("layer_norm", "rms_norm", "instance_norm", "group_norm")
 REFERENCE = REFERENCES["batch_norm"]
 HARD = ("mean 1e6 std 1", "constant columns", "outlier 1e8", "blood panel NCHW", "scaled 1e30")
 
 
 @pytest.fixture(scope="module")
 def source() -> str:
-    return SOURCE.read_text(encoding="utf-8")
+    return (KERNELS / "batch_norm.py").read_text(encoding="utf-8")
 
 
 # --- Exact ---------------------------------------------------------------------------------------
@@ -60,6 +70,34 @@ def test_damage_is_noticed_in_exact_arithmetic(source: str, right: str, wrong: s
     assert not confirmed(found)
 
 
+@pytest.mark.parametrize("name", ROWS)
+def test_kernels_of_rows_are_exact(name: str) -> None:
+    text = (KERNELS / f"{name}.py").read_text(encoding="utf-8")
+    assert confirmed(kernel_exact.check(text, LAYERS[name], REFERENCES[name], sizes=(2, 3, 4)))
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("return dy * gamma, dy * gamma * x_hat", "return dy, dy * gamma * x_hat"),
+        ("return dy * x_hat, dy", "return dy * x_hat, x_hat"),
+        ("return gamma * x_hat + beta", "return gamma * x_hat"),
+        ("sum_dy[g, p] += made[1]", "sum_dy[g, p] = made[1]"),  # layer_norm: side by side
+        ("sum_dy[g, p] += sum_dy_p", "sum_dy[g, p] += 2 * sum_dy_p"),  # in runs
+        ("var_of[i, g] = var", "var_of[i, g] = mean"),
+        ("kept[block] = made", "kept[block] = 2 * made"),
+        ("_cut(total, block)[...] += made", "_cut(total, block)[...] = made"),
+        ("result[block] = made", "result[block] = -made"),
+    ],
+)
+def test_damage_to_rows_is_noticed_in_exact_arithmetic(right: str, wrong: str) -> None:
+    name = "layer_norm" if "made[1]" in right else "group_norm"
+    text = (KERNELS / f"{name}.py").read_text(encoding="utf-8")
+    assert right in text
+    damaged = text.replace(right, wrong)
+    assert not confirmed(kernel_exact.check(damaged, LAYERS[name], REFERENCES[name], sizes=(2, 4)))
+
+
 # --- Checked -------------------------------------------------------------------------------------
 
 
@@ -70,6 +108,13 @@ def test_hard_batches(name: str) -> None:
     cases = tuple(case for case in CASES if (case.name, case.dtype) == (name, "float32"))
     assert cases
     assert not failures(accuracy.run(batch_norm, cases=cases, quick=True))
+
+
+@pytest.mark.parametrize("name", ["layer_norm", "group_norm"])
+def test_hard_batches_of_rows(name: str) -> None:
+    module = import_module(f"generated.numba_kernels.{name}")
+    cases = tuple(case for case in CASES if case.dtype == "float32" and case.name in HARD)
+    assert not failures(accuracy_rows.run(module, LAYERS[name], cases=cases, quick=True))
 
 
 def test_clauses_of_the_contract() -> None:
