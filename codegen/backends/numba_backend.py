@@ -28,7 +28,7 @@ from codegen.backends.numpy_layouts import (
 from codegen.backends.numpy_limits import refuse
 from codegen.backends.numpy_one_size import with_one_size
 from codegen.block import Placement
-from codegen.passes import ProgramPass
+from codegen.passes import PASSES
 from codegen.pipeline import Kernels, build
 from derive.errors import InputError
 
@@ -95,7 +95,9 @@ class NumbaBackend:
             kernels = build(kernels.derivation, NUMBA_PASSES)
         kernels = with_one_size(kernels)
         refuse(kernels, layout)
-        return _ModuleText(kernels, layout).text()
+        module = _ModuleText(kernels, layout)
+        module.passes = NUMBA_PASSES if like is BATCH else PASSES
+        return module.text()
 
     def render_block(self, placements: Sequence[Placement]) -> str:
         raise InputError("the numba backend has no kernels for the block; the NumPy backend has")
@@ -103,4 +105,3 @@ class NumbaBackend:
 
 class _ModuleText(ModuleText):
     library, libraries = "numba", "NumPy and numba"
-    passes: Sequence[ProgramPass] = NUMBA_PASSES
