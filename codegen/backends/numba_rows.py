@@ -18,7 +18,8 @@ from sympy import Expr
 from codegen.backends.numba_cores import Reading, argument, each, element, reading, readings
 from codegen.backends.numpy_cores import assignments, name_of, size_of
 from codegen.backends.numpy_rows import RowCore
-from codegen.backends.python_lines import call, signature, tuple_of
+from codegen.backends.python_code import code
+from codegen.backends.python_lines import call, signature, statement, tuple_of
 from codegen.ir import Assign, GroupPass, Program, ReducePass
 from codegen.names import code_name
 from codegen.pipeline import Kernel
@@ -86,11 +87,17 @@ class _Core:
         steps = [step for step in self.steps if not isinstance(step, GroupPass)]
         sums = [step for step in steps if isinstance(step, ReducePass)]
         found = readings(self.kernel.name, sums, full)
-        if self.totals:  # before any result, which may replace what was read
-            local = self._locals([a.expr.body for a in self.parts.totals])
-            totals = ReducePass(self.parts.totals[0].expr.axes, local, tuple(self.parts.totals))
-            found.append(reading(f"_{self.kernel.name}_totals", totals, full))
+        totals = [a for a in self.parts.totals if a not in self._of_rows()]
+        if totals:  # before any result, which may replace what was read
+            local = self._locals([a.expr.body for a in totals])
+            step = ReducePass(totals[0].expr.axes, local, tuple(totals))
+            found.append(reading(f"_{self.kernel.name}_totals", step, full))
         return found + readings(self.kernel.name, [s for s in steps if s not in sums], full)
+
+    def _of_rows(self) -> list[Assign]:
+        """The totals of what a row has one value of."""
+        rows = self.parts.rows
+        return [a for a in self.parts.totals if free_axes(a.expr.body) <= rows]
 
     def _locals(self, exprs: Sequence[Expr]) -> tuple[Assign, ...]:
         """The values of the data's size that expressions need, in order of dependence."""
@@ -121,10 +128,15 @@ class _Core:
         totals = [r for r in readings if r.name.endswith("_totals")]
         for step in self.steps:
             if isinstance(step, GroupPass):
-                lines += [" " * 8 + line for line in assignments(step.assigns, name_of)]
+                for a in step.assigns:
+                    text = f"{code_name(a.target)} = {code(a.expr, name_of)}"
+                    lines += statement(text, a.note, 12)
                 continue
             if not isinstance(step, ReducePass):
                 lines += [line for r in totals for line in self._along(r, nest)]
+                for a in self._of_rows():
+                    added = f"{code_name(a.target)}[g, 0] += {code(a.expr.body, name_of)}"
+                    lines += statement(added, "", 12)
                 totals = []
             lines += self._along(by_step[id(step)], nest)
         lines += [f"            {r}_of[i, g] = {r}" for r in self.kept]

@@ -74,6 +74,7 @@ def test_damage_is_noticed_in_exact_arithmetic(source: str, right: str, wrong: s
 def test_kernels_of_rows_are_exact(name: str) -> None:
     text = (KERNELS / f"{name}.py").read_text(encoding="utf-8")
     assert confirmed(kernel_exact.check(text, LAYERS[name], REFERENCES[name], sizes=(2, 3, 4)))
+    assert confirmed(exact_second_order.check(text, LAYERS[name], sizes=(2, 3)))
 
 
 @pytest.mark.parametrize(
