@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import cache
 from itertools import count, groupby, permutations, product
+from math import factorial, prod
 from typing import Any
 
 Expr = Any  # int, Fraction or one of the tuples above
@@ -24,7 +25,7 @@ Renaming = Mapping[str, str]
 
 ONE: Term = ((), ())
 ONCE = Fraction(1)
-LARGEST = 10_000  # terms
+LARGEST = 10_000  # terms of a formula, and orders of indices that are tried
 text = cache(repr)  # the order of atoms: the same in every run
 _fresh = count()
 
@@ -136,9 +137,12 @@ def labelled(bound: Iterable[str], powers: Powers) -> Term:
         return axis(index), sorted(map(repr, seen))
 
     places = {index: place(index) for index in sorted(bound)}
-    groups = groupby(sorted(places, key=places.__getitem__), key=places.__getitem__)
+    ranked = groupby(sorted(places, key=places.__getitem__), key=places.__getitem__)
+    groups = [list(group) for _, group in ranked]
+    if prod(factorial(len(group)) for group in groups) > LARGEST:
+        raise ProofError("too many sums that look alike")
     candidates = []
-    for order in product(*(permutations(list(group)) for _, group in groups)):
+    for order in product(*map(permutations, groups)):
         to = _names([index for group in order for index in group], taken)
         candidates.append((tuple(to.values()), frozen_powers(moved(powers, to))))
     return min(candidates, key=repr)

@@ -56,7 +56,8 @@ def line(expr: Expr, sizes: dict[str, str], within: int = SUM) -> str:
     if kind == "pow":
         exponent = Fraction(args[1], args[2])
         shown = str(exponent) if exponent >= 0 and args[2] == 1 else f"({exponent})"
-        return f"{line(args[0], sizes, ATOM)}^{shown}"
+        text = f"{line(args[0], sizes, ATOM)}^{shown}"
+        return f"({text})" if within == ATOM else text
     if kind == "mul":
         return _product(args, sizes, within)
     text = " + ".join(line(arg, sizes) for arg in args).replace(" + -", " - ")
@@ -71,6 +72,7 @@ def _product(factors: list[Expr], sizes: dict[str, str], within: int) -> str:
     text = "*".join(line(f, sizes, PRODUCT) for f in above) or "1"
     turned = [f[1] if f[2:] == (-1, 1) else ("pow", f[1], -f[2], f[3]) for f in below]
     if turned:
-        under = "*".join(line(f, sizes, PRODUCT if len(turned) > 1 else ATOM) for f in turned)
+        alone = len(turned) == 1 and isinstance(turned[0], tuple) and turned[0][0] == "mul"
+        under = "*".join(line(f, sizes, ATOM if alone else PRODUCT) for f in turned)
         text += f"/({under})" if len(turned) > 1 else f"/{under}"
     return f"({'-' * minus}{text})" if within == ATOM or (within and minus) else "-" * minus + text

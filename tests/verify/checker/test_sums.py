@@ -28,6 +28,8 @@ def equal(left: Expr, right: Expr) -> bool:
     return sums().zero(("add", left, ("mul", -1, right)))
 
 
+# Of functions the normal form knows whether they are odd, even, or neither.
+FORMAL = {"tanh": lambda a: a**3 + 2 * a, "abs": lambda a: a**2 + 1, "relu": lambda a: a**2 + a}
 Point = dict[tuple[str, ...], Fraction]
 Index = dict[str, int]
 
@@ -49,6 +51,8 @@ def value(expr: Expr, point: Point, at: Index) -> Fraction:
         return prod((value(arg, point, at) for arg in args), start=Fraction(1))
     if kind == "pow":
         return value(args[0], point, at) ** args[1]
+    if kind == "fn":
+        return FORMAL[args[0]](value(args[1], point, at))
     ranges = (range(COUNTS[index[0]]) for index in args[1:])
     places = (dict(zip(args[1:], place, strict=True)) for place in product(*ranges))
     return sum((value(args[0], point, at | place) for place in places), Fraction(0))
@@ -68,6 +72,8 @@ def _atom(atom: Expr, point: Point, at: Index) -> Fraction:
     if atom[0] == "over":
         ratio = prod(_atom(a, point, at) ** p for a, p in atom[2])
         return 1 / (1 + atom[1] * ratio)
+    if atom[0] == "fn":
+        return FORMAL[atom[1]](of_poly(dict(atom[2]), point, at))
     if atom[0] == "var" and atom[1] in SIZES.values():
         return Fraction(COUNTS[{"m": "n", "C": "c"}[atom[1]]])
     return value(atom, point, at)
@@ -89,7 +95,9 @@ def draw(rng: Random, depth: int, free: tuple[str, ...]) -> Expr:
         if names and channels:
             leaves += 3 * [("var", "x", rng.choice(names), rng.choice(channels))]
         return rng.choice(leaves)
-    kind = rng.choice(["add", "mul", "mul", "sum", "sum", "pow", "over"])
+    kind = rng.choice(["add", "mul", "mul", "sum", "sum", "pow", "over", "fn"])
+    if kind == "fn":
+        return ("fn", rng.choice([*FORMAL]), draw(rng, depth - 1, free))
     if kind == "sum":
         index = rng.choice([name for name in ("n", "n'", "c", "n''") if name not in free] or ["c'"])
         return ("sum", draw(rng, depth - 1, (*free, index)), index)
@@ -176,6 +184,7 @@ REFUSED = [
     (("pow", ("delta", "n", "n'"), -1, 1), "a sum or a delta"),
     (("pow", ("add", Y, EPS, G), -1, 1), "a sum of 3 terms"),
     (("pow", 0, -1, 1), "a sum of 0 terms"),
+    (("pow", ("sum", Y, "n"), 9, 1), "too many sums that look alike"),
     (("pow", 2, 1, 2), "the root of 2"),
     (("pow", ("add", Y, ("mul", -1, Y)), -1, 1), "a sum of 0 terms"),
     (("pow", ("add", Y, ("var", "y", "n'")), -1, 1), "at two indices"),
