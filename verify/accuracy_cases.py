@@ -46,12 +46,15 @@ class Batch(NamedTuple):
     def tangents(self, rng: np.random.Generator) -> Tangents:
         """ẋ of the size of each channel's spread, γ̇, and β̇ of the size of β: all of ẏ matters.
 
-        The channels are on axis 1.
+        Where dy has a mean beside its spread, so has ẋ.  The channels are on axis 1.
         """
         spread = [float(np.std(column)) for column in columns(self.x.astype(np.float64))]
         scale = [2.0 ** math.frexp(value)[1] if value > 0 else 1.0 for value in spread]
         shape: tuple[int, ...] = self.x.shape
-        x_dot = rng.normal(size=shape) * np.reshape(scale, (1, -1) + (1,) * (self.x.ndim - 2))
+        mean = _mean_by_spread(self.dy.astype(np.float64))
+        x_dot = (rng.normal(size=shape) + mean) * np.reshape(
+            scale, (1, -1) + (1,) * (self.x.ndim - 2)
+        )
         gamma_dot, beta_dot = rng.normal(size=(2, *self.gamma.shape))
         beta_dot *= abs(self.beta.astype(np.float64)).max()
         return Tangents(
@@ -65,6 +68,11 @@ class Batch(NamedTuple):
         channels = [column.astype(np.float64) for column in columns(self.x)]
         mean, var = ([float(take(x)) for x in channels] for take in (np.mean, np.var))
         return Statistics(np.array(mean), np.array(var))
+
+
+def _mean_by_spread(array: Array) -> float:
+    spread = float(array.std()) if array.size else 0.0
+    return float(array.mean()) / spread if spread > 0 else 0.0
 
 
 def columns(array: Array) -> list[Array]:
@@ -167,6 +175,12 @@ def _beside_huge(rng: np.random.Generator) -> Array:
     return rng.normal(size=(200, 4)) * [1e30, 1.0, 1e-3, 1.0] + [0.0, 5.0, 0.0, -40.0]
 
 
+def _opposite_outliers(rng: np.random.Generator) -> Array:
+    data = rng.normal(size=(200, 3))
+    data[1:3, 0] = 1e25, -1e25
+    return data
+
+
 def _two_clusters(rng: np.random.Generator) -> Array:
     return rng.choice([-1e6, 1e6], (200, 3)) + rng.normal(size=(200, 3))
 
@@ -214,6 +228,7 @@ SIMILAR: tuple[Case, ...] = (
     _case("m = 3", _F32, "mean 1e3", _normal(3, 6, mean=1e3)),
     _case("one huge column", _F32, "1e30 beside 1", _beside_huge, by_channel=True),
     _case("two clusters", _F32, "+-1e6", _two_clusters),
+    _case("outliers +-1e25", _F32, "their squares overflow, not their sum", _opposite_outliers),
     _case("subnormal data", _F32, "around 1e-40", _scaled(1e-40, 100, 3), beta_scale=0.0),
     _case("dy with mean 1e4", _F32, "dy-mean(dy) cancels", _normal(200, 3), dy_mean=1e4),
     _case("eps 1e-30", _F32, "var far below 1e-5", _scaled(1e-12, 200, 3), eps=1e-30),

@@ -32,6 +32,7 @@ from codegen.names import CENTRE, CODE_NAMES, REST, code_name
 from codegen.passes import mean_of_data
 from derive.expr import Axis, SumOver, Var, adjoint, tangent
 from derive.layer import Layer
+from derive.layers.batch_norm import BATCH_NORM
 from verify.arrangements import (
     Arrangement,
     Array,
@@ -42,6 +43,7 @@ from verify.arrangements import (
 from verify.exact import Counterexample, Outcome, Point, draw
 from verify.fields import FIELDS, Index, OutsideTheField, Scalar
 from verify.kernel_numbers import ExactNumPy, Number, on_objects
+from verify.kernel_paths import LEFT, PATHS, Guide
 from verify.loading import load
 from verify.references import Reference, extents
 
@@ -111,7 +113,8 @@ def _due(layer: Layer) -> dict[str, Var]:
 
 
 def _claims(layer: Layer) -> list[str]:
-    return [*_due(layer), "jacobian: uR"]
+    checks = [f"{core}: checks" for core in LEFT] if layer == BATCH_NORM else []
+    return [*_due(layer), *checks, "jacobian: uR"]
 
 
 def _cases(point: Point, rng: Random) -> Iterator[Case]:
@@ -134,7 +137,12 @@ def _cases(point: Point, rng: Random) -> Iterator[Case]:
     rows = [n if k in kept else 1 for k, n in enumerate(shape)]
     draws = [over.random(rng) for _ in range(prod(rows))]
     errors = wrap(np.array(draws, object).reshape(rows))
-    jacobian = _jacobian(point, shape, kept)
+    checks = {
+        f"{core}: checks": np.full((2 * pairs, *shape[1:]), over.number(0), object)
+        for core, pairs in LEFT.items()
+    }
+    fixed = checks if layer == BATCH_NORM else {}
+    fixed["jacobian: uR"] = _jacobian(point, shape, kept)
     for where in arranged(shape, kept):
         arrays = {name: where.lay(array) for name, array in tables.items()}
         for array in arrays.values():
@@ -142,7 +150,7 @@ def _cases(point: Point, rng: Random) -> Iterator[Case]:
         yield Case(
             where,
             {**arrays, **scalars, "m": prod(shape) // prod(rows)},
-            {**{c: where.lay(t) for c, t in due.items()}, "jacobian: uR": jacobian},
+            {**{claim: where.lay(table) for claim, table in due.items()}, **fixed},
             where.lay(errors),
         )
 
@@ -245,18 +253,32 @@ class _Kernel:
         other = {code_name(var) for var in (*layer.inputs, *layer.parameters)}
         other |= {"axis", "axes", "groups"}
         self.kept = [name for name in module.Cache._fields if name not in other]
+        self.guide = Guide(module) if hasattr(module, "_Work") else None
 
     def run(self, case: Case) -> Iterator[tuple[str, Array | str]]:
         """Every result by claim, some of them twice; a message in the place of one that failed."""
         given = dict(case.given)
-        stages: list[tuple[str, Callable[[Case, dict[str, Any]], tuple[Array, ...]]]] = [
+        narrow: list[tuple[str, Callable[[Case, dict[str, Any]], tuple[Array, ...]]]] = [
             ("forward", self._forward),
             ("forward", self._forward_with_error),
             ("backward", self._backward),
-            ("backward_staged", self._backward_staged),
             ("jvp", self._jvp),
-            ("jacobian", self._jacobian),
         ]
+        wide = [("backward_staged", self._backward_staged), ("jacobian", self._jacobian)]
+        if self.guide is None:
+            yield from self._run(case, given, [*narrow, *wide])
+            return
+        for path in PATHS:
+            self.path = path
+            yield from self._run(case, given, narrow)
+        yield from self._run(case, given, wide)
+
+    def _run(
+        self,
+        case: Case,
+        given: dict[str, Any],
+        stages: Iterable[tuple[str, Callable[[Case, dict[str, Any]], tuple[Array, ...]]]],
+    ) -> Iterator[tuple[str, Array | str]]:
         for core, stage in stages:
             claims = [claim for claim in case.due if claim.startswith(f"{core}: ")]
             try:
@@ -267,6 +289,8 @@ class _Kernel:
 
     def _call(self, core: str, given: Mapping[str, Any]) -> Any:
         function = getattr(self.module, core)
+        if self.guide:
+            self.guide.checked.clear()
         return function(**{name: given[name] for name in inspect.signature(function).parameters})
 
     def _made(self, var: Var, given: dict[str, Any]) -> Array:
@@ -275,21 +299,39 @@ class _Kernel:
         given[code_name(var)] = made
         return made
 
+    def _lead(self, error: Array | None = None) -> None:
+        if self.guide:
+            self.guide.lead(self.path, error)
+
+    def _with_checks(
+        self, core: str, given: Mapping[str, Any], results: tuple[Array, ...]
+    ) -> tuple[Array, ...]:
+        """The results, and how what the core checked differs from what is true of them."""
+        if not self.guide or self.layer != BATCH_NORM:
+            return results
+        return *results, self.guide.difference(core, given, results)
+
     def _forward(self, case: Case, given: dict[str, Any]) -> tuple[Array, ...]:
+        self._lead()
         given["layout"] = case.where.layout(self.module, given[code_name(self.layer.data)])
         y = self._made(self.layer.output, given)
         given |= dict(zip(self.kept, self._call("_forward", given), strict=True))
-        return y, *self._statistics(given, whole=hasattr(self.module, "_near_mean"))
+        guessed = self.guide is not None or hasattr(self.module, "_near_mean")
+        guessed = guessed and MEAN_REST in self.kept
+        statistics = self._statistics(given, whole=guessed)
+        return self._with_checks("forward", given, (y, *statistics))
 
     def _forward_with_error(self, case: Case, given: dict[str, Any]) -> tuple[Array, ...]:
         """Leaves the parts of the mean to the other cores as they come out here."""
         error = case.error if MEAN_REST in self.kept else 0 * case.error
-        wrong = case.where.wrong(given["layout"], error)
+        self._lead(error)
+        wrong = given["layout"] if self.guide else case.where.wrong(given["layout"], error)
         y = self._made(self.layer.output, given)
         with _guessed(self.module, error):
             values = self._call("_forward", {**given, "layout": wrong})
         given |= dict(zip(self.kept, values, strict=True))
-        return y, *self._statistics(given, whole=MEAN_REST in self.kept)
+        statistics = self._statistics(given, whole=MEAN_REST in self.kept)
+        return self._with_checks("forward", given, (y, *statistics))
 
     def _statistics(self, kept: Mapping[str, Any], *, whole: bool) -> tuple[Array, ...]:
         if whole:
@@ -301,14 +343,14 @@ class _Kernel:
 
     def _backward(self, _: Case, given: dict[str, Any]) -> tuple[Array, ...]:
         dx = self._made(adjoint(self.layer.data), given)
-        return dx, *self._call("_backward", given)
+        return self._with_checks("backward", given, (dx, *self._call("_backward", given)))
 
     def _backward_staged(self, _: Case, given: dict[str, Any]) -> tuple[Array, ...]:
         return tuple(self._call("_backward_staged", given))
 
     def _jvp(self, _: Case, given: dict[str, Any]) -> tuple[Array, ...]:
         y_dot = self._made(tangent(self.layer.output), given)
-        return y_dot, *self._call("_jvp", given)
+        return self._with_checks("jvp", given, (y_dot, *self._call("_jvp", given)))
 
     def _jacobian(self, case: Case, given: dict[str, Any]) -> tuple[Array, ...]:
         """[g, i, j]: the matrix of each group from that group's numbers alone."""

@@ -9,13 +9,15 @@ comes from the derivation.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from sympy import Add, Pow
 
 from codegen.backends.numpy_block import block_text
-from codegen.backends.numpy_cores import jacobian_core, staged_core
+from codegen.backends.numpy_blocks import block_core, in_float64
+from codegen.backends.numpy_cores import core, jacobian_core, staged_core
 from codegen.backends.numpy_deployment import deployment_text
-from codegen.backends.numpy_layouts import ArrayLayout, layout_of
+from codegen.backends.numpy_layouts import BATCH, HERE, MARKER, ArrayLayout, layout_of
 from codegen.backends.numpy_limits import refuse
 from codegen.backends.numpy_one_size import with_one_size
 from codegen.backends.numpy_second_order import second_order_text
@@ -37,6 +39,7 @@ from codegen.backends.python_lines import (
 )
 from codegen.block import Placement
 from codegen.deployment import build_deployment
+from codegen.linear import LinearKernel, linear_kernels
 from codegen.lower import u_and_r
 from codegen.names import CENTRE, CODE_NAMES, REST, code_name
 from codegen.passes import PASSES, ProgramPass, mean_of_data
@@ -60,6 +63,31 @@ COUNTING = (
 )
 
 
+def _support() -> str:
+    own = HERE.with_name("numpy_blocks_support.py").read_text(encoding="utf-8").split(MARKER)[1]
+    return f"{BATCH.support()}\n\n\n{own.strip()}"
+
+
+def _core(kernel: Kernel, data: Var, outputs: Sequence[str], about: str) -> str:
+    if isinstance(kernel, LinearKernel):
+        return block_core(kernel, data, outputs, about)
+    return core(kernel, data, outputs, about)
+
+
+IMPORTS = BATCH.imports.replace("Iterator,", "Callable, Iterator,")
+IN_BLOCKS = replace(BATCH, core=_core, support=_support, imports=IMPORTS)
+IN_FLOAT32 = replace(
+    IN_BLOCKS,
+    about=BATCH.about.replace(
+        """float16, bfloat16, float32 and float64 are
+computed in float64 and rounded once; results have the dtype of x.""",
+        """float16, bfloat16 and float32 are
+computed in float32 with sums in float64, and channels where that would lose digits once more in
+float64; float64 in float64.  Results have the dtype of x.""",
+    ),
+)
+
+
 class NumpyBackend:
     """Prints modules for ``generated/numpy_kernels``."""
 
@@ -68,7 +96,12 @@ class NumpyBackend:
 
     def render(self, kernels: Kernels) -> str:
         layout = layout_of(kernels.derivation.layer)
-        kernels = with_one_size(kernels)
+        if layout is BATCH:
+            kernels = linear_kernels(kernels)
+            if isinstance(kernels.forward, LinearKernel):
+                layout = IN_FLOAT32 if kernels.forward.checks else IN_BLOCKS
+        else:
+            kernels = with_one_size(kernels)
         refuse(kernels, layout)
         return ModuleText(kernels, layout).text()
 
@@ -117,6 +150,7 @@ class ModuleText:
                 f"{p}: float = {DEFAULTS.get(p, '0.0')}" if not v.axes else f"{p}: npt.ArrayLike"
                 for p, v in zip(self.parameters, self.layer.parameters, strict=True)
             ),
+            "in_float64": self._in_float64(),
             "inputs": f"({', '.join(inputs)}{',' if len(inputs) == 1 else ''})",
         }
         top = {
@@ -130,6 +164,7 @@ class ModuleText:
             layout.core(kernels.forward, x, ("y",), "The definitions"),
             BACKWARD.format(**fields, **self._gradients()),
             layout.core(kernels.backward, x, ("dx",), "The closed forms"),
+            *self._more_precise(),
             STAGED.format(**fields, **self._gradients()),
             staged_core(kernels.backward_staged, x, layout.namer(x)),
             JVP.format(**fields, **self._tangents()),
@@ -138,9 +173,9 @@ class ModuleText:
             jacobian_core(kernels.jacobian, layout.jacobian_about),
         ]
         if self.layer in SECOND_ORDER:
-            parts += second_order_text(
-                build_second_order(derivation, self.passes), layout, self._formulas
-            )
+            second_order = build_second_order(derivation, self.passes)
+            prepare = self._in_float64()
+            parts += second_order_text(second_order, layout, self._formulas, prepare)
         if self.layer == BATCH_NORM:
             deployment = build_deployment(self.passes)
             parts += deployment_text(deployment, self._formulas, layout.core)
@@ -304,6 +339,18 @@ class ModuleText:
             "tangent_names": ", ".join(["x_dot", *names]),
             "jvp_call": call("_jvp", [*given, "layout", self._whole("y_dot")], 8),
         }
+
+    def _in_float64(self) -> str:
+        """A line for functions without checks of their own, if statistics come from float32."""
+        return "        cache = _in_float64(cache, layout)\n" if self._more_precise() else ""
+
+    def _more_precise(self) -> list[str]:
+        """The function that this line calls."""
+        kernels, forward = self.kernels, self.kernels.forward
+        if not (isinstance(forward, LinearKernel) and forward.checks):
+            return []
+        programs = (kernels.backward_staged.program, kernels.jacobian.program)
+        return [in_float64(forward, {code_name(v) for p in programs for v in p.given})]
 
     def _columns(self) -> dict[str, str]:
         given = self.kernels.jacobian.program.given

@@ -122,7 +122,7 @@ def jacobian_core(kernel: Kernel, about: str) -> str:
         way = {(True, False): "[:, None]", (False, True): "[None, :]"}
         return name_of(node) + way.get((row in free_axes(node), column in free_axes(node)), "")
 
-    lines += [f"    {size} = m" for size in _sizes(kernel) if size != "m"]
+    lines += [f"    {size} = m" for size in sizes(kernel.program.assigns) if size != "m"]
     u, matrix = kernel.program.results
     factor: Expr = u
     for assign in kernel.program.assigns:
@@ -150,9 +150,10 @@ def name_of(node: Expr) -> str:
 
 def size_of(kernel: Kernel) -> list[str]:
     """m, if the kernel's formulas speak of it, by the layer's name for it."""
-    return [f"    {size} = layout.m" for size in _sizes(kernel)]
+    return [f"    {size} = layout.m" for size in sizes(kernel.program.assigns)]
 
 
-def _sizes(kernel: Kernel) -> list[str]:
-    symbols = {s for a in kernel.program.assigns for s in a.expr.atoms(Symbol)}
+def sizes(assigns: Iterable[Assign]) -> list[str]:
+    """The names of sizes in formulas."""
+    symbols = {s for a in assigns for s in a.expr.atoms(Symbol)}
     return sorted(s.name for s in symbols if not isinstance(s, Var | Axis))

@@ -119,7 +119,7 @@ def _support(*names: str) -> str:
     chunks = []
     for chunk in copied("numpy_support.py").split("\n\n\n"):
         mine = numpy_rows_support.REPLACED.get(_defined(chunk), "")
-        chunks.append(own.pop(mine) if mine in own else chunk)
+        chunks.append(own.pop(mine) if mine and mine in own else chunk)
     return "\n\n\n".join([*chunks, *own.values()])
 
 

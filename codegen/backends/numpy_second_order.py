@@ -16,9 +16,9 @@ from derive.expr import Var, adjoint
 
 
 def second_order_text(
-    second_order: SecondOrderKernel, layout: ArrayLayout, formulas: Formulas
+    second_order: SecondOrderKernel, layout: ArrayLayout, formulas: Formulas, prepare: str
 ) -> list[str]:
-    """The function and its core."""
+    """The function and its core; ``prepare`` is a line of code that sees to the cache."""
     second = second_order.second
     layer = second.derivation.layer
     kernel = counted(second_order.kernel, layer)
@@ -58,7 +58,7 @@ def second_order_text(
             setup=indented(f'wide_{v} = {layout.values}("{v}", {v}, layout, 0)' for v in vectors),
             one=layout.one,
             made=indented(f"{name} = np.zeros({layout.one}, dtype)" for name in parameters),
-            call=call(f"{targets} = _double_backward", arguments, 8),
+            call=prepare + call(f"{targets} = _double_backward", arguments, 8),
             store=indented((f"{p}[...] = wide_{p}.reshape({layout.one})" for p in parameters), 12),
         ),
         layout.core(kernel, layer.data, full, "The closed forms"),

@@ -117,7 +117,7 @@ def backward_staged(dy: npt.ArrayLike, cache: Cache) -> tuple[{gradient_types}]:
     dy = _like("dy", dy, cache.x)
     one, dtype = {one}, cache.x.dtype
     with np.errstate(all="ignore"):
-{staged_call}
+{in_float64}{staged_call}
         return {staged_results}
 '''
 
@@ -159,7 +159,7 @@ def jacobian(cache: Cache, channel: int = 0) -> Array:
         raise ValueError(f"channel {{channel}} is out of range for {{layout.channels}} channels")
     m = layout.m
     with np.errstate(all="ignore"):
-
+{in_float64}
         def column(values: Array) -> Array:
             moved = np.moveaxis(values, layout.axis, 0)[channel].reshape(-1)
             return _wide(moved) if values.shape == layout.shape else moved[0]

@@ -28,7 +28,7 @@ def result(name: str, *, ok: bool = True, worst: float | None = None, skipped: s
 
 
 def test_a_kernel_that_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = "factor dropped in _backward: "
+    name = "factor dropped in _backward_part: "
     damaged = next(mutant for mutant in mutants(SOURCE) if mutant.name.startswith(name))
     (tmp_path / KERNEL).parent.mkdir()
     (tmp_path / KERNEL).write_text(damaged.source, encoding="utf-8")
@@ -103,7 +103,11 @@ def test_json_holds_what_is_not_finite(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def few(monkeypatch: pytest.MonkeyPatch, *more: Mutant) -> None:
     """Two damages that are noticed, one that breaks no promise, and more; the quickest check."""
-    names = ("factor dropped in _backward: ", "sign flipped in _forward: ", next(iter(EQUIVALENT)))
+    names = (
+        "factor dropped in _backward_part: ",
+        "sign flipped in _statistics: ",
+        next(iter(EQUIVALENT)),
+    )
     every = tuple(mutants(SOURCE))
     chosen = [next(m for m in every if m.name.startswith(name)) for name in names]
     quick = partial(mutation.score, only=[*chosen, *more], checks=("exact",))

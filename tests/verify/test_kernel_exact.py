@@ -22,6 +22,7 @@ from verify.exact import Outcome, confirmed
 from verify.fields import FIELDS, PRIME_FIELD, RATIONALS, Field, NotASquare
 from verify.kernel_exact import BLOCK, check, prepare
 from verify.kernel_numbers import Number
+from verify.kernel_paths import PATHS, Guide
 from verify.loading import load
 from verify.references import REFERENCES, Reference, batch_norm
 
@@ -31,7 +32,7 @@ CLAIMS = [
     *("forward: y", "forward: mu", "forward: var"),
     *("backward: dx", "backward: dgamma", "backward: dbeta"),
     *("backward_staged: dx", "backward_staged: dgamma", "backward_staged: dbeta"),
-    *("jvp: y_dot", "jacobian: uR"),
+    *("jvp: y_dot", "forward: checks", "backward: checks", "jvp: checks", "jacobian: uR"),
 ]
 
 
@@ -66,7 +67,7 @@ def test_the_committed_kernel_is_confirmed() -> None:
 
 
 def test_outcomes_depend_on_the_seed_alone() -> None:
-    wrong = SOURCE.replace("sum_dy += ", "sum_dy -= ")
+    wrong = SOURCE.replace("sum_dy[block.columns] +=", "sum_dy[block.columns] -=")
     assert _check(wrong, seed=3) == _check(wrong, seed=3)
     assert _check(wrong, seed=3) != _check(wrong, seed=4)
 
@@ -75,13 +76,19 @@ def test_outcomes_depend_on_the_seed_alone() -> None:
 def test_every_arrangement_is_read_in_blocks(m: int) -> None:
     (_, sample) = prepare(LAYER, REFERENCE, sizes=[m])
     module = load(SOURCE, "blocks")
-    vars(module)["_BLOCK"] = BLOCK
+    vars(module).update(_BLOCK=BLOCK, _WIDE=object)
+    guide = Guide(module)
     assert [case.given["x"].ndim for case in sample.cases] == [2, 3, 3, 2]
     assert [where.axis for where in arrangements(m)] == [1, 1, -1, 0]
     for case in sample.cases:
         layout = case.where.layout(module, case.given["x"])
         assert layout.m == m
         assert len(list(layout.blocks())) > 1 or m == 2
+        guide.lead(PATHS[0])
+        for part in module._parts(layout):
+            narrow, wide = part.works(case.given["x"])
+            assert (narrow.again, wide.again) == (False, True)
+            assert len(list(narrow.blocks())) > 1 or m == 2
     assert arrangements(12)[1].rows == (6, 2)
 
 
@@ -95,27 +102,29 @@ def test_one_source_does_not_change_another() -> None:
 
 
 def test_a_wrong_core_fails_its_own_claims_alone() -> None:
-    assert set(_failed("m * dy_block - sum_dy", "m * dy_block")) == {"backward: dx"}
+    assert set(_failed("dx_offset = u * (-sum_dy +", "dx_offset = u * (")) == {
+        *("backward: dx", "backward: checks")
+    }
     assert set(_failed("+ dmu / m", "")) == {"backward_staged: dx"}
-    assert set(_failed("+ beta_dot", "")) == {"jvp: y_dot"}
+    assert set(_failed("+ beta_dot", "")) == {"jvp: y_dot", "jvp: checks"}
     assert set(_failed("dtype=_WIDE) - 1 -", "dtype=_WIDE) -")) == {"jacobian: uR"}
-    assert set(_failed("return dgamma, dbeta", "return dbeta, dgamma")) == {
-        "backward: dgamma",
-        "backward: dbeta",
+    returned = "    return dgamma, dbeta\n\n\ndef _backward_part"
+    assert set(_failed(returned, returned.replace("dgamma, dbeta", "dbeta, dgamma"))) == {
+        *("backward: dgamma", "backward: dbeta", "backward: checks")
     }
 
 
 @pytest.mark.parametrize(
     ("old", "new", "claims"),
     [
-        ("mean = sum_x / m", "mean = sum_x / (m + 1)", {"forward: mu"}),
-        ("x_centred = x_block - mean - mean_rest", "x_centred = x_block - mean", {"forward: y"}),
+        ("mean_rest = sum_xshifted / m", "mean_rest = 0 * sum_xshifted", {"forward: mu"}),
+        ("y_offset = -gamma * inv_std * mean_rest + beta", "y_offset = beta", {"forward: y"}),
         (" - sum_xshifted**2 / m**2", "", {"forward: var", "forward: y"}),
         ("x_centred = x - mean - mean_rest", "x_centred = x - mean", {"jacobian: uR"}),
     ],
 )
 def test_a_rest_of_the_mean_that_is_forgotten_is_seen(old: str, new: str, claims: set[str]) -> None:
-    """In exact arithmetic the rest is zero, unless the first sum is made wrong."""
+    """In exact arithmetic the rest is zero only if the centre is the mean."""
     assert claims <= set(_failed(old, new))
 
 
@@ -133,29 +142,33 @@ def test_a_float_is_refused() -> None:
 
 def test_what_raises_has_failed() -> None:
     missing = _failed("def _jvp(", "def _pushforward(")
-    assert set(missing) == {"jvp: y_dot"}
+    assert set(missing) == {"jvp: y_dot", "jvp: checks"}
     assert "AttributeError" in missing["jvp: y_dot"]
     unknown = _failed("def _jacobian(x: Any,", "def _jacobian(speed: Any, x: Any,")
     assert unknown == {"jacobian: uR": "raised KeyError: 'speed'"}
     assert set(_failed("return dgamma, dbeta", "return (dgamma,)")) == {
-        "backward: dx",
-        "backward: dgamma",
-        "backward: dbeta",
+        *("backward: dx", "backward: dgamma", "backward: dbeta", "backward: checks")
     }
-    assert "backward: dx" in _failed("dx[block] = u", "x[block] = u")  # inputs are read-only
+    assert "backward: dx" in _failed("block.write(dx, ", "block.write(x, ")  # inputs are read-only
 
 
 def test_what_is_not_written_is_seen() -> None:
-    assert _failed("y[block] = gamma", "_ = gamma") == {"forward: y": "None"}
-    assert _failed("return dgamma, dbeta", "return dgamma.reshape(-1), dbeta") == {
+    write = "block.write(y, np.add, x_shifted, y_offset_row[block.columns])"
+    assert write in SOURCE
+    end = SOURCE.index("def _infer(")
+    damaged = SOURCE[:end].replace(write, "pass") + SOURCE[end:]
+    failed = {o.claim: o.counterexample for o in _check(damaged) if o.counterexample}
+    assert [(claim, example.got) for claim, example in failed.items()] == [("forward: y", "None")]
+    returned = "    return dgamma, dbeta\n\n\ndef _backward_part"
+    assert _failed(returned, returned.replace("dgamma,", "dgamma.reshape(-1),")) == {
         "backward: dgamma": "shape (2,)"
     }
 
 
 def test_the_counterexample_says_where() -> None:
     outcomes = _check(SOURCE.replace("dbeta = sum_dy  #", "dbeta = sum_dy + 1  #"), sizes=[3])
-    (rational,) = [o for o in outcomes if o.failures and o.field == RATIONALS.name]
-    assert (rational.claim, rational.cases, rational.failures) == ("backward: dbeta", 8, 8)
+    rational, _ = (o for o in outcomes if o.failures and o.field == RATIONALS.name)
+    assert (rational.claim, rational.cases, rational.failures) == ("backward: dbeta", 16, 16)
     example = rational.counterexample
     assert example is not None
     assert example.sizes == (("axis 0", 1), ("axis 1", 2))

@@ -151,7 +151,7 @@ def test_a_lowering_that_changes_the_value_fails(monkeypatch: pytest.MonkeyPatch
 
 
 DAMAGES = [
-    ("dx[block] = u * (m * dy_block - sum_dy", "dx[block] = u * (m * dy_block + sum_dy", "dx"),
+    ("dx_offset = u * (-sum_dy", "dx_offset = u * (sum_dy", "dx"),
     ("dbeta = sum_dy ", "dbeta = 2 * sum_dy ", "dbeta"),
 ]
 

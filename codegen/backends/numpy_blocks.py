@@ -1,0 +1,254 @@
+"""Cores of NumPy modules whose layers reduce the batch, for kernels in separate terms.
+
+From the passes of a :class:`codegen.linear.LinearKernel` two functions are printed: one goes over
+the parts of the data, the other computes a part, with a loop over blocks for each reading.  Where
+the kernel has checks the part is first computed in float32, and again in float64 if they fail; the
+text is the same for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+
+from sympy import Add, Expr, Mul, Pow
+
+from codegen.backends.numpy_cores import name_of, sizes
+from codegen.backends.python_code import code
+from codegen.backends.python_lines import call, signature, statement, tuple_of
+from codegen.ir import Assign, GroupPass, MapPass, Pass, ReducePass
+from codegen.linear import LinearKernel
+from codegen.names import code_name
+from derive.expr import Axis, Var, free_axes, variables
+
+RETURNS = "tuple[Array, ...]"
+
+
+def block_core(kernel: LinearKernel, data: Var, outputs: Sequence[str], about: str) -> str:
+    """A kernel by parts and blocks; it writes into ``outputs`` and returns its other results."""
+    part = _Part(kernel, data, outputs, about)
+    functions = [_over_parts(kernel, data, outputs, about), part.text()]
+    if kernel.finds:
+        functions.append(part.statistics())
+    return "\n\n\n".join(functions)
+
+
+def in_float64(kernel: LinearKernel, used: Container[str]) -> str:
+    """The function that makes what is ``used`` of a cache more precise."""
+    given, results = kernel.statistics.given, [code_name(v) for v in kernel.statistics.results]
+    kept = [name for name in results if name in used]
+    arguments = [*(f"cache.{code_name(v)}" for v in given), "part.wide()"]
+    own = [f"{name}[part.own]" if name in kept else "_" for name in results]
+    about = "The cache with statistics from float64 alone, for functions without a second try."
+    return "\n".join(
+        [
+            "def _in_float64(cache: Cache, layout: _Layout) -> Cache:",
+            f'    """{about}"""',
+            *(f"    {name} = layout.zeros()" for name in kept),
+            "    for part in _parts(layout):",
+            call(f"{tuple_of(own)} = _statistics", arguments, 8),
+            call("return cache._replace", [f"{name}={name}" for name in kept], 4),
+        ]
+    )
+
+
+def _over_parts(kernel: LinearKernel, data: Var, outputs: Sequence[str], about: str) -> str:
+    given, full = kernel.program.given, frozenset(data.axes)
+    results = [name for v in kernel.program.results if (name := code_name(v)) not in outputs]
+    parameters = [*(f"{code_name(v)}: Any" for v in given), "layout: _Layout"]
+    lines = [
+        signature(f"_{kernel.name}", [*parameters, *(f"{o}: Array" for o in outputs)], RETURNS),
+        f'    """{about}, part by part."""',
+        *(f"    {name} = layout.zeros()" for name in results),
+        "    for part in _parts(layout):",
+    ]
+    of_part = [
+        f"{code_name(v)}[part.own]" if v.axes and free_axes(v) != full else code_name(v)
+        for v in given
+    ]
+    targets = f"{tuple_of([f'{name}[part.own]' for name in results])} = " if results else ""
+    lines.append(call(f"{targets}_{kernel.name}_part", [*of_part, "part", *outputs], 8))
+    return "\n".join([*lines, f"    return {tuple_of(results)}"])
+
+
+class _Part:
+    """The function that computes one part."""
+
+    def __init__(self, kernel: LinearKernel, data: Var, outputs: Sequence[str], about: str) -> None:
+        self.kernel, self.data, self.outputs, self.about = kernel, data, outputs, about
+        self.full: frozenset[Axis] = frozenset(data.axes)
+        self.rows: set[Var] = set()  # whose values have been laid along a row
+        self.depth = 4
+
+    def text(self) -> str:
+        """The function."""
+        kernel = self.kernel
+        results = [n for v in kernel.program.results if (n := code_name(v)) not in self.outputs]
+        parameters = [f"{code_name(v)}: Any" for v in kernel.program.given]
+        parameters += ["part: _Part", *(f"{name}: Array" for name in self.outputs)]
+        lines = [
+            signature(f"_{kernel.name}_part", parameters, RETURNS),
+            f'    """{self.about}, of one part."""',
+            *self._sizes(kernel.passes, "part"),
+            *self._head(),
+        ]
+        for step in kernel.passes:
+            if isinstance(step, MapPass):
+                lines += [*self._tail(), *self._map(step)]
+            else:
+                lines += self._groups(step) if isinstance(step, GroupPass) else self._sums(step)
+        return "\n".join([*lines, f"    return {tuple_of(results)}"])
+
+    def statistics(self) -> str:
+        """The function that finds the statistics of a part."""
+        self.depth, self.rows = 4, set()
+        found = self.kernel.statistics
+        parameters = [*(f"{code_name(v)}: Any" for v in found.given), "work: _Work"]
+        centre, *_ = results = [code_name(v) for v in found.results]
+        lines = [
+            signature("_statistics", parameters, RETURNS),
+            '    """The statistics of one part, from data less a centre that is near the mean."""',
+            *self._sizes(found.passes, "work.part"),
+            self._line(f"{centre} = work.centre({code_name(self.data)})"),
+        ]
+        for step in found.passes:
+            assert not isinstance(step, MapPass), "a result among the statistics"
+            lines += self._groups(step) if isinstance(step, GroupPass) else self._sums(step)
+        return "\n".join([*lines, f"    return {tuple_of(results)}"])
+
+    def _sizes(self, passes: Sequence[Pass], of: str) -> list[str]:
+        assigns = [a for step in passes if isinstance(step, GroupPass) for a in step.assigns]
+        return [f"    {size} = {of}.m" for size in sizes(assigns)]
+
+    # --- Which type -------------------------------------------------------------------------------
+
+    def _head(self) -> list[str]:
+        """The loop over types, and the statistics."""
+        given, found = self.kernel.program.given, self.kernel.statistics
+        lines = ["    work = part.wide()"]
+        if self.kernel.checks:
+            self.depth = 8
+            arrays = ", ".join(code_name(v) for v in given if free_axes(v) == self.full)
+            lines = [
+                "    # In float32 and, if that does not hold, in float64.",
+                f"    for work in part.works({arrays}):",
+            ]
+        names = [code_name(v) if v in given or self.kernel.finds else "_" for v in found.results]
+        arguments = [*(code_name(v) for v in found.given), "work"]
+        statistics = f"{tuple_of(names)} = _statistics({', '.join(arguments)})"
+        if self.kernel.finds:
+            lines.append(self._line(statistics))
+        elif self.kernel.checks:
+            lines += [self._line("if work.again:"), self._line(statistics, 4)]
+        return lines
+
+    def _tail(self) -> list[str]:
+        """The end of the loop over types."""
+        if not self.kernel.checks:
+            return []
+        self.depth = 4
+        each = [self._pair(c.left, c.terms) for c in self.kernel.checks if not c.of_all]
+        of_all = [self._pair(c.left, c.terms) for c in self.kernel.checks if c.of_all]
+        finite = f"[{', '.join(code_name(v) for v in self.kernel.finite)}]"
+        lists = [finite, f"[{', '.join(each)}]", *([f"[{', '.join(of_all)}]"] if of_all else [])]
+        return [call("if work.holds", lists, 8) + ":", "            break"]
+
+    def _pair(self, left: Expr, terms: Expr) -> str:
+        return f"({code(left, name_of)}, {code(terms, name_of)})"
+
+    # --- Passes -----------------------------------------------------------------------------------
+
+    def _groups(self, step: GroupPass) -> list[str]:
+        lines = [self._line("# Once for each channel.")]
+        for a in step.assigns:
+            lines += statement(
+                f"{code_name(a.target)} = {code(a.expr, name_of)}", a.note, self.depth
+            )
+        return lines
+
+    def _sums(self, step: ReducePass) -> list[str]:
+        names = [code_name(a.target) for a in step.sums]
+        lines = [self._line("# One reading of the data: sums over the batch.")]
+        lines += self._rows(step.local)
+        lines += [self._line(f"{name} = work.zeros()") for name in names]
+        lines += self._reads((*step.local, *step.sums))
+        for assign in step.sums:
+            arrays = ", ".join(self._array(var) for var in _factors(assign.expr.body))
+            total = f"{code_name(assign.target)}[block.columns] += block.total({arrays})"
+            lines.append(self._line(total, 4))
+        return [*lines, *(self._line(f"{name} = work.per_channel({name})") for name in names)]
+
+    def _map(self, step: MapPass) -> list[str]:
+        lines = [self._line("# One reading of the data: the result, rounded once as it is stored.")]
+        lines += self._rows((*step.local, *step.results))
+        lines += self._reads((*step.local, *step.results))
+        for assign in step.results:
+            lines += self._result(assign)
+        return lines
+
+    def _rows(self, assigns: Sequence[Assign]) -> list[str]:
+        """What has one value for each channel and meets arrays, along a row."""
+        met = {v for a in assigns for v in variables(a.expr) if free_axes(v) != self.full}
+        new = sorted(met - self.rows, key=lambda var: var.name)
+        self.rows |= met
+        return [self._line(f"{code_name(v)}_row = work.row({code_name(v)})") for v in new]
+
+    def _reads(self, assigns: Sequence[Assign]) -> list[str]:
+        """The loop over blocks, and what it reads."""
+        made = {a.target for a in assigns}
+        read = {v for a in assigns for v in variables(a.expr) if free_axes(v) == self.full} - made
+        lines = [self._line("for block in work.blocks():")]
+        lines += [
+            self._line(f"{self._array(var)} = block.read({code_name(var)})", 4)
+            for var in sorted(read, key=lambda var: var.name)
+        ]
+        for a in assigns:
+            if free_axes(a.target) == self.full and code_name(a.target) not in self.outputs:
+                array, less = sorted(variables(a.expr), key=lambda v: free_axes(v) != self.full)
+                assert set(a.expr.args) == {array, -less}, "more than a centre taken from an array"
+                difference = f"np.subtract({self._array(array)}, {self._row(less)}, block.room())"
+                text = f"{code_name(a.target)} = {difference}"
+                lines += statement(text, a.note, self.depth + 4)
+        return lines
+
+    def _result(self, assign: Assign) -> list[str]:
+        """Σ coefficient·array + offset, one term after another; the first is written over."""
+        lines, operands = [], []
+        for term in Add.make_args(assign.expr):
+            factors = sorted(_factors(term), key=lambda var: free_axes(var) == self.full)
+            row, array = self._row(factors[0]), factors[-1]
+            if len(factors) == 1:
+                operands.append(row)
+            elif self._own(array):
+                operands.append(self._array(array))
+                lines.append(f"{operands[-1]} *= {row}")
+            else:
+                operands.append(f"{code_name(array)}_scaled")
+                product = f"np.multiply({self._array(array)}, {row}, block.room())"
+                lines.append(f"{operands[-1]} = {product}")
+        lines += [f"{operands[0]} += {operand}" for operand in operands[1:-1]]
+        write = f"{code_name(assign.target)}, np.add, {operands[0]}, {operands[-1]}"
+        return [self._line(line, 4) for line in (*lines, f"block.write({write})")]
+
+    # --- Words ------------------------------------------------------------------------------------
+
+    def _own(self, array: Var) -> bool:
+        """Whether an array was made here, and may be written to."""
+        return array not in self.kernel.program.given
+
+    def _array(self, var: Var) -> str:
+        return code_name(var) + ("" if self._own(var) else "_block")
+
+    def _row(self, var: Var) -> str:
+        return f"{code_name(var)}_row[block.columns]"
+
+    def _line(self, text: str, deeper: int = 0) -> str:
+        return " " * (self.depth + deeper) + text
+
+
+def _factors(product: Expr) -> list[Var]:
+    """The variables of a product, a square twice."""
+    found: list[Var] = []
+    for factor in Mul.make_args(product):
+        base, exponent = (factor.base, factor.exp) if isinstance(factor, Pow) else (factor, 1)
+        found += [base] * int(exponent)
+    return found

@@ -1,0 +1,266 @@
+"""How modules that reduce the batch read their data: in parts, each of them in blocks.
+
+The text below the marker follows that of :mod:`codegen.backends.numpy_support` in modules whose
+cores :mod:`codegen.backends.numpy_blocks` prints.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from codegen.backends.numpy_support import _WIDE, Array, _Layout
+
+# --- copied from here on ---
+
+# How the data are read.  Channels are taken in *parts*: few enough that what the first reading of a
+# part leaves in the cache is there for the second, and so many that NumPy has long runs to work on.
+# A part is read in *blocks* of whole rows.  A row is the part's channels at one place of the batch,
+# with all their positions; several short rows are folded into one, and a channel with very many
+# positions, a part by itself, is cut as it comes.  Every operation is on one block, into scratch
+# that is allocated once for each call.
+#
+# A part is computed in float32 where that loses nothing: x - mean is rounded once there, sums of up
+# to _ROWS elements are added up in float64, and all that a channel has one value of is float64.
+# Where these values say that digits were lost, by overflow, underflow or cancellation, the part is
+# computed again in float64.
+
+_NARROW: Any = np.float32
+_COLUMNS = 2**13  # of a row, about
+_ROWS = 32  # of a block, in float32
+_CHAIN = 8  # rows that are added up in one type before they are in float64
+_SAMPLE = 32  # elements whose mean is near enough to that of a channel
+_SMALL, _LARGE = 2.0**-100, 2.0**60  # sizes that float32 is at ease with
+_LEFT = 16  # subtraction in float32 has to leave this part of its terms, as squares
+
+
+class _Part:
+    """Some channels of the data; ``own`` is where a value for each channel is theirs."""
+
+    def __init__(
+        self,
+        layout: _Layout,
+        channels: slice,
+        scratch: dict[int, Array],
+        largest: dict[int, float],
+    ) -> None:
+        self.m, self.channels, self.scratch, self.largest = layout.m, channels, scratch, largest
+        self.before, self.after = layout.shape[: layout.axis], layout.shape[layout.axis + 1 :]
+        self.own = (*(slice(None) for _ in self.before), channels)
+        self.count = channels.stop - channels.start
+        self.whole = self.count == layout.channels
+
+    def most(self, which: int, values: Array) -> float:
+        """The largest value of a kind, in this part and those before."""
+        self.largest[which] = max(self.largest.get(which, 0.0), float(values.max()))
+        return self.largest[which]
+
+    def works(self, *arrays: Array) -> Iterator[_Work]:
+        """The ways to compute this part: in float32, unless an array is wider; in float64."""
+        narrow = all(np.can_cast(array.dtype, _NARROW) for array in arrays)
+        if narrow:
+            yield _Work(self, _NARROW)
+        yield _Work(self, _WIDE, wide=True, again=narrow)
+
+    def wide(self) -> _Work:
+        """In float64."""
+        return _Work(self, _WIDE, wide=True)
+
+
+def _parts(layout: _Layout) -> Iterator[_Part]:
+    """The parts of the data, none if they are empty."""
+    if not layout.m:
+        return
+    scratch: dict[int, Array] = {}
+    largest: dict[int, float] = {}
+    places = math.prod(layout.shape[layout.axis + 1 :])
+    columns = max(2 * _COLUMNS, _ROWS * _COLUMNS * places // layout.m)
+    parts = -(-layout.channels // max(1, columns // places))
+    for k in range(parts):
+        start, stop = (layout.channels * end // parts for end in (k, k + 1))
+        yield _Part(layout, slice(start, stop), scratch, largest)
+
+
+class _Work:
+    """One way to compute a part: in which type, and by which blocks.
+
+    Along a row ``row_shape`` is (rows folded into one, channels, positions) or, for a channel that
+    is cut as it comes, (1, 1, 1), as all columns are the same to it.
+    """
+
+    def __init__(self, part: _Part, dtype: Any, wide: bool = False, again: bool = False) -> None:
+        self.part, self.dtype, self.wide, self.again = part, np.dtype(dtype), wide, again
+        self.ones = np.ones(_CHAIN, dtype)
+        batch, places = math.prod(part.before), math.prod(part.after)
+        self.cut, fold = part.count == 1 and 8 * places >= _COLUMNS, 1
+        while part.whole and 2 * fold * part.count * places <= _COLUMNS and 2 * fold <= batch:
+            fold *= 2
+        self.row_shape = (1, 1, 1) if self.cut else (fold, part.count, places)
+        elements = _ROWS * _COLUMNS // (2 if wide else 1)
+        columns = _COLUMNS if self.cut else fold * part.count * places
+        self.rows = max(1, min(_ROWS, elements // columns))
+
+    def blocks(self) -> Iterator[_Block]:
+        """Blocks of the part, which meet every element once."""
+        part, (fold, count, places) = self.part, self.row_shape
+        for rows, n in _boxes(part.before, self.rows * fold, fold):
+            if self.cut:
+                for cut, size in _boxes(part.after, max(1, self.rows // n) * _COLUMNS, self.rows):
+                    split = math.gcd(size, max(1, self.rows // n))
+                    yield _Block(self, (*rows, part.channels, *cut), (n * split, size // split))
+            else:
+                folded = math.gcd(n, fold) if n > fold else n
+                every = (*rows, part.channels, *(slice(None) for _ in part.after))
+                yield _Block(self, every, (n // folded, folded * count * places))
+
+    def row(self, values: Array) -> Array:
+        """One value for each channel, repeated along a row."""
+        row = np.empty(self.row_shape, self.dtype)
+        row[...] = values.reshape(1, -1, 1)
+        return row.reshape(-1)
+
+    def zeros(self) -> Array:
+        """Where blocks are summed over the batch: one number for each column of a row."""
+        return np.zeros(math.prod(self.row_shape), _WIDE)
+
+    def per_channel(self, sums: Array) -> Array:
+        """The sums of a channel's columns together."""
+        part = self.part
+        total: Array = np.add.reduce(sums.reshape(self.row_shape), axis=(0, 2))
+        return total.reshape((*(1 for _ in part.before), -1, *(1 for _ in part.after)))
+
+    def centre(self, x: Array) -> Array:
+        """Numbers that x may be centred at: near the means, and exact in float32 if x is.
+
+        In float32 the means of a sample do; in float64 those of all elements are taken.
+        """
+        own = x[self.part.own]
+        reduced = tuple(k for k in range(x.ndim) if k != len(self.part.before))
+        if self.wide:
+            sums = self.zeros()
+            for block in self.blocks():
+                sums[block.columns] += block.total(block.read(x))
+            means = self.per_channel(sums) / self.part.m
+        else:
+            each = max(1, round(_SAMPLE ** (1 / len(reduced))))
+            steps = (max(1, n // each) if k in reduced else 1 for k, n in enumerate(own.shape))
+            sample = own[tuple(slice(None, None, step) for step in steps)]
+            sums = np.add.reduce(sample, axis=reduced, dtype=_WIDE, keepdims=True)
+            means = sums / (sample.size // self.part.count)
+        narrow = np.can_cast(x.dtype, _NARROW)
+        return means.astype(_NARROW).astype(_WIDE) if narrow else means
+
+    def holds(
+        self,
+        values: Sequence[Array],
+        left: Sequence[tuple[Array, Array]] = (),
+        left_of_all: Sequence[tuple[Array, Array]] = (),
+    ) -> bool:
+        """Whether the type was wide enough.
+
+        It was if all values are finite and of a size that float32 is at ease with, and if enough is
+        left of the terms that were subtracted: pairs of squares, in each channel, or in the largest
+        of all up to here.
+        """
+        if self.wide:
+            return True
+        sizes = np.abs(np.concatenate([value.reshape(-1) for value in values]))
+        fits = (sizes <= _LARGE) & ((sizes >= _SMALL) | (sizes == 0))
+        return bool(
+            fits.all()
+            and all(np.isfinite(part).all() for part, _ in left)
+            and all((_LEFT * part >= terms).all() for part, terms in left)
+            and all(
+                _LEFT * self.part.most(k, part) >= terms.max()
+                for k, (part, terms) in enumerate(left_of_all)
+            )
+        )
+
+
+class _Block:
+    """Some rows of a part, or some positions of its one channel, as a matrix."""
+
+    __slots__ = ("columns", "index", "shape", "taken", "work")
+
+    def __init__(self, work: _Work, index: tuple[slice, ...], shape: tuple[int, int]) -> None:
+        self.work, self.index, self.shape, self.taken = work, index, shape, 0
+        self.columns = slice(shape[1])
+
+    def room(self) -> Array:
+        """The next piece of scratch."""
+        scratch, size = self.work.part.scratch, self.shape[0] * self.shape[1]
+        room = scratch.get(self.taken)
+        if room is None or room.dtype != self.work.dtype or room.size < size:
+            scratch.pop(self.taken, None)
+            room = scratch[self.taken] = np.empty(size, self.work.dtype)
+        self.taken += 1
+        return room[:size].reshape(self.shape)
+
+    def read(self, array: Array) -> Array:
+        """The block's elements of an array; not to be written to."""
+        elements = array[self.index]
+        if elements.dtype == self.work.dtype and array.flags.c_contiguous:
+            return elements.reshape(self.shape)
+        room = self.room()
+        np.copyto(room.reshape(elements.shape), elements)
+        return room
+
+    def write(self, array: Array, operation: Callable[..., Any], one: Array, other: Array) -> None:
+        """The result of an operation, in the block's place in an array, rounded once."""
+        elements = array[self.index]
+        if elements.dtype == self.work.dtype and array.flags.c_contiguous:
+            operation(one, other, elements.reshape(self.shape))
+        else:
+            result = operation(one, other, self.room())
+            np.copyto(elements, result.reshape(elements.shape), casting="unsafe")
+
+    def total(self, one: Array, other: Array | None = None) -> Array:
+        """The sum over the rows of a matrix, or of the products of two."""
+        rows, _ = self.shape
+        whole = rows - rows % _CHAIN
+        if whole and whole < rows:
+            return self._chains(one, other, 0, whole, _CHAIN) + self._chains(
+                one, other, whole, rows, rows - whole
+            )
+        return self._chains(one, other, 0, rows, _CHAIN if whole else rows)
+
+    def _chains(self, one: Array, other: Array | None, start: int, stop: int, length: int) -> Array:
+        """Sums over so many rows at a time, added up."""
+        shape = (stop - start) // length, length, self.shape[1]
+        one = one[start:stop].reshape(shape)
+        if other is None:
+            sums: Array = np.matmul(self.work.ones[:length], one)
+        else:
+            sums = np.einsum("kij,kij->kj", one, other[start:stop].reshape(shape))
+        if self.work.cut:
+            sums = sums.reshape(-1, 1)
+        total: Array = np.add.reduce(sums, axis=0, dtype=_WIDE)
+        return total
+
+
+def _boxes(
+    shape: tuple[int, ...], limit: int, unit: int
+) -> Iterator[tuple[tuple[slice, ...], int]]:
+    """Indices of boxes of up to ``limit`` elements, and at least one, with the size of each; their
+    sizes are multiples of the unit where the innermost axis is cut, but for the last ones."""
+    if not shape:
+        yield (), 1
+        return
+    cut, inner = len(shape) - 1, 1
+    while cut and inner * shape[cut] <= limit:
+        inner *= shape[cut]
+        cut -= 1
+    step = max(1, limit // max(inner, 1))
+    every = tuple(slice(None) for _ in shape[cut + 1 :])
+    for outer in np.ndindex(shape[:cut]):
+        start = 0
+        while start < shape[cut]:
+            stop = min(start + step, shape[cut])
+            if inner == 1 and stop - start > unit:
+                stop -= (stop - start) % unit
+            box = (*(slice(k, k + 1) for k in outer), slice(start, stop), *every)
+            yield box, (stop - start) * inner
+            start = stop

@@ -1,0 +1,307 @@
+"""Programs for a narrow type: sums and results that are linear in the data, and what to check.
+
+A kernel may compute in the data's own type, float32 say, if it is told where that loses digits.
+Three things make it so:
+
+* :func:`separate`   every sum becomes a combination of plain sums (Σ dy, Σ dy·d, with d the data
+  less a centre), and every result a combination of the arrays that are read: a coefficient for
+  each, which a channel has one value of, and an offset.  So all that is not elementwise can be
+  computed in a wide type, and is.
+* the centre may be any number near the mean, as its rest makes up for it;
+* checks             what has to be left, after subtraction, of the terms: Σ dx² of Σ (γ dy/σ)²,
+  σ² + ε of Σ d²/m + ε, (Σ dy)² of Σ dy².
+
+As with all passes, that no result has changed is proved, and Σ dx² is, as the closed form that it
+is derived to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+
+from sympy import Add, Expr, Integer, Mul, Pow
+
+from codegen.checks import Check, checks_of, finite_in, norms
+from codegen.ir import Assign, GroupPass, MapPass, Pass, Program, ReducePass, is_sum
+from codegen.lower import lower, needed
+from codegen.names import CENTRE, SHIFTED, code_name, sum_label, unused
+from codegen.passes import PASSES, mean_of_data
+from codegen.pipeline import Kernel, Kernels, transform
+from codegen.schedule import schedule
+from derive.derivation import Derivation
+from derive.expr import (
+    Axis,
+    Definition,
+    SumOver,
+    Var,
+    add,
+    free_axes,
+    mul,
+    variables,
+)
+from derive.layers.batch_norm import BATCH_NORM
+
+Monomial = tuple[Var, ...]  # a product of arrays, in the order of their names
+Combination = dict[Monomial, Expr]  # with a coefficient for each product
+
+
+class NotLinearError(Exception):
+    """A result that is no combination of the arrays that are read."""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What ``forward`` finds out about a batch, for itself and for the others: the passes that lead
+    from a centre to the results, the first of which is the centre."""
+
+    given: tuple[Var, ...]
+    passes: tuple[Pass, ...]
+    results: tuple[Var, ...]
+
+
+@dataclass(frozen=True)
+class LinearKernel(Kernel):
+    """A kernel in separate terms; its passes begin where the statistics are known.
+
+    ``finite`` are the values that have to be of a moderate size.  Without checks the kernel has to
+    be computed in a wide type.
+    """
+
+    statistics: Statistics
+    finite: tuple[Var, ...]
+    checks: tuple[Check, ...]
+
+    @property
+    def finds(self) -> bool:
+        """Whether this is the kernel that finds the statistics."""
+        return set(self.statistics.results) <= set(self.program.results)
+
+
+# --- Combinations ---------------------------------------------------------------------------------
+
+
+def combination(expr: Expr, axes: frozenset[Axis], known: dict[Var, Combination]) -> Combination:
+    """An expression as a polynomial in arrays that vary over ``axes``.
+
+    ``known`` says what some of them are.  Raises NotLinearError for what is no polynomial.
+    """
+    if not free_axes(expr) & axes:
+        return {(): expr}
+    if isinstance(expr, Var):
+        return known.get(expr, {(expr,): Integer(1)})
+    if isinstance(expr, Add):
+        found: Combination = {}
+        for term in expr.args:
+            for monomial, factor in combination(term, axes, known).items():
+                found[monomial] = add(found.get(monomial, Integer(0)), factor)
+        return {monomial: factor for monomial, factor in found.items() if factor != 0}
+    if isinstance(expr, Mul):
+        parts = [combination(part, axes, known) for part in expr.args]
+    elif isinstance(expr, Pow) and expr.exp.is_Integer and expr.exp > 0:
+        parts = [combination(expr.base, axes, known)] * int(expr.exp)
+    else:
+        raise NotLinearError(f"{expr} is no polynomial in arrays")
+    whole: Combination = {}
+    for choice in product(*(part.items() for part in parts)):
+        arrays = (array for monomial, _ in choice for array in monomial)
+        key = tuple(sorted(arrays, key=lambda var: var.name))
+        whole[key] = add(whole.get(key, Integer(0)), mul(*(factor for _, factor in choice)))
+    return {monomial: factor for monomial, factor in whole.items() if factor != 0}
+
+
+def separate(program: Program, derivation: Derivation) -> Program:
+    """Plain sums, and results as coefficients times arrays.
+
+    Where the data are centred they are so by subtraction of the centre alone, whose rest goes into
+    the coefficients.  Raises NotLinearError where a result is not linear.
+    """
+    layer = derivation.layer
+    axes, x = frozenset(layer.reduced_axes), layer.data
+    mu, taken = mean_of_data(layer), set(program.names())
+    known: dict[Var, Combination] = {}
+    assigns: list[Assign] = []
+    if mu is not None and CENTRE in taken:
+        centre, shifted = Var(CENTRE, *mu.var.axes), Var(SHIFTED, *x.axes)
+        about_centre = {(shifted,): Integer(1), (): centre}
+        if CENTRE in {var.label for var in program.given}:
+            known[x] = about_centre
+            assigns.append(Assign(shifted, add(x, mul(-1, centre)), "less the rounded mean"))
+    sums: dict[SumOver, Var] = {}
+
+    def summed(monomial: Monomial) -> Expr:
+        total = SumOver(mul(*monomial or (1,)), *layer.reduced_axes)
+        if not isinstance(total, SumOver):
+            return total
+        if not monomial:
+            return mul(*(axis.size for axis in layer.reduced_axes))
+        if total not in sums:
+            label = unused(sum_label(total), taken)
+            taken.add(label)
+            sums[total] = Var(label, *(a for a in x.axes if a not in axes))
+            assigns.append(Assign(sums[total], total))
+        return sums[total]
+
+    for assign in program.assigns:
+        if is_sum(assign):
+            terms = combination(assign.expr.body, axes, known)
+            if any(len(arrays) > 2 for arrays in terms):
+                raise NotLinearError(f"{assign.target.label} is a sum of products of many arrays")
+            if list(terms.values()) == [1]:
+                total = SumOver(mul(*next(iter(terms))), *layer.reduced_axes)
+                sums.setdefault(total, assign.target)
+                assigns.append(replace(assign, expr=total))
+            else:
+                expr = add(*(mul(factor, summed(arrays)) for arrays, factor in terms.items()))
+                assigns.append(replace(assign, expr=expr, note="from sums of what is read"))
+        elif assign.target.label == SHIFTED:
+            known[x] = about_centre
+            assigns.append(assign)
+        elif free_axes(assign.target) & axes:
+            if assign.target in program.results:
+                assigns += _result(assign, axes, known, taken)
+            else:
+                known[assign.target] = combination(assign.expr, axes, known)
+        else:
+            assigns.append(assign)
+    return replace(program, assigns=tuple(assigns))
+
+
+def _result(
+    assign: Assign, axes: frozenset[Axis], known: dict[Var, Combination], taken: set[str]
+) -> Iterator[Assign]:
+    """A result's coefficients, and the result as their combination.
+
+    Terms that read several arrays may cancel: their offset comes before what is added to them.
+    """
+    groups = tuple(axis for axis in assign.target.axes if axis not in axes)
+    first: Combination = {}
+    plain: Combination = {}
+    for term in Add.make_args(assign.expr):
+        terms = combination(term, axes, known)
+        if any(len(arrays) > 1 for arrays in terms):
+            raise NotLinearError(f"{assign.target.label} has a product of arrays")
+        several = sum(bool(arrays) for arrays in terms) > 1
+        for arrays, factor in terms.items():
+            into = first if several or arrays else plain
+            into[arrays] = add(into.get(arrays, Integer(0)), factor)
+    order = sorted(
+        first, key=lambda arrays: (arrays != () and arrays[0].label != SHIFTED, arrays == ())
+    )
+    parts = []
+    for arrays, factor, end in (
+        *((arrays, first[arrays], "offset") for arrays in order),
+        *(
+            (arrays, factor, "plus" if () in first else "offset")
+            for arrays, factor in plain.items()
+        ),
+    ):
+        if arrays:
+            end = f"per_{arrays[0].label.removesuffix('_shifted')}"
+        name = unused(f"{code_name(assign.target)}_{end}", taken)
+        taken.add(name)
+        value = Var(name, *groups)
+        note = (
+            f"what {arrays[0].label} is multiplied by" if arrays else "constant along the reduction"
+        )
+        yield Assign(value, factor, note)
+        parts.append(mul(value, *arrays))
+    yield replace(assign, expr=add(*parts))
+
+
+# --- Kernels --------------------------------------------------------------------------------------
+
+
+def linear_kernels(kernels: Kernels) -> Kernels:
+    """A layer's kernels with forward, backward and jvp in separate terms.
+
+    They are left as they are where that cannot be: where the layer has no mean to centre its data
+    at, or is not linear.
+    """
+    derivation = kernels.derivation
+    if mean_of_data(derivation.layer) is None:
+        return kernels
+    try:
+        forward = _separated(kernels.forward, derivation)
+        backward, jvp = (_separated(k, derivation) for k in (kernels.backward, kernels.jvp))
+    except NotLinearError:
+        return kernels
+    program, centre = _any_centre(forward.program)
+    passes = schedule(replace(program, given=(*program.given, centre)), derivation.layer.data)
+    statistics, rest = _statistics(program, centre, passes, derivation)
+    forward = replace(forward, program=program, passes=rest)
+    return replace(
+        kernels,
+        forward=_checked(forward, statistics, derivation),
+        backward=_checked(backward, statistics, derivation),
+        jvp=_checked(jvp, statistics, derivation),
+    )
+
+
+def _separated(kernel: Kernel, derivation: Derivation) -> Kernel:
+    """A kernel in separate terms, which also knows how large its results are, if they may cancel.
+
+    Raises NotLinearError.
+    """
+    layer, program = derivation.layer, getattr(lower(derivation), kernel.name)
+    squares = tuple(norms(program, derivation)) if layer == BATCH_NORM else ()
+    meaning = {norm.var.label: norm.expr for norm in squares}
+    definitions = [Definition(a.target, a.expr, a.note) for a in program.assigns]
+    made = {definition.var for definition in definitions}
+    kept = (*layer.inputs, *layer.parameters, *(d.var for d in layer if d.expr.has(SumOver)))
+    given = tuple(dict.fromkeys(v for v in (*kept, *program.given) if v not in made))
+    wanted = (*(norm.var for norm in squares), *program.results)
+    whole = needed(given, [*definitions, *squares], wanted)
+    program, _ = transform(whole, (*PASSES, separate), derivation, meaning)
+    results = tuple(result for result in program.results if result.label not in meaning)
+    program = replace(program, results=results)
+    return Kernel(kernel.name, program, schedule(program, layer.data))
+
+
+def _any_centre(program: Program) -> tuple[Program, Var]:
+    """A program without its centre, and the centre: any number near the mean will do, as the proof
+    has left it undetermined."""
+    (centre,) = (a for a in program.assigns if a.target.label == CENTRE)
+    left_out = {centre.target, *variables(centre.expr)}
+    assigns = tuple(a for a in program.assigns if a.target not in left_out)
+    return replace(program, assigns=assigns), centre.target
+
+
+def _statistics(
+    program: Program, centre: Var, passes: tuple[Pass, ...], derivation: Derivation
+) -> tuple[Statistics, tuple[Pass, ...]]:
+    """The passes of forward up to what it keeps, and those that are left."""
+    reduced = frozenset(derivation.layer.reduced_axes)
+    results = tuple(v for v in program.results if not free_axes(v) & reduced)
+    wanted = set(results)
+    first: list[Pass] = []
+    rest: list[Pass] = []
+    for step in reversed(passes):
+        if isinstance(step, MapPass):
+            rest.append(step)
+        elif isinstance(step, ReducePass):
+            first.append(step)
+            wanted |= {v for a in (*step.local, *step.sums) for v in variables(a.expr)}
+        else:
+            own: list[Assign] = []
+            for assign in reversed(step.assigns):
+                if assign.target in wanted:
+                    own.append(assign)
+                    wanted |= set(variables(assign.expr))
+            later = tuple(a for a in step.assigns if a not in own)
+            first += [GroupPass(tuple(reversed(own)))] if own else []
+            rest += [GroupPass(later)] if later else []
+    given = tuple(var for var in program.given if var in wanted)
+    ordered = (centre, *(v for v in results if v != centre))
+    return Statistics(given, tuple(reversed(first)), ordered), tuple(reversed(rest))
+
+
+def _checked(kernel: Kernel, statistics: Statistics, derivation: Derivation) -> LinearKernel:
+    """A kernel with what has to hold in a narrow type; only for Batch Norm is that known."""
+    checks: tuple[Check, ...] = ()
+    finite: tuple[Var, ...] = ()
+    if derivation.layer == BATCH_NORM:
+        checks = tuple(checks_of(kernel.program, derivation))
+        finite = tuple(finite_in(kernel.program, checks, derivation))
+    return LinearKernel(kernel.name, kernel.program, kernel.passes, statistics, finite, checks)

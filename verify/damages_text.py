@@ -1,0 +1,66 @@
+"""Damages to pieces of text that few modules have: the name, the text, and what takes its place.
+
+:data:`PART_REWRITES` are of how the data are read, in parts and blocks, and of how a module finds
+out whether float32 will do; :data:`BLOCK_REWRITES` of the module of the block.
+"""
+
+from __future__ import annotations
+
+PART_REWRITES: tuple[tuple[str, str, str], ...] = (
+    # which type
+    (
+        "always in float32",
+        "        if self.wide:\n            return True\n",
+        "        return True\n",
+    ),
+    ("never again in float64", "if work.again:", "if False:"),
+    ("overflow not looked for", "            fits.all()\n", "            True\n"),
+    ("what is left not looked at", "(_LEFT * part >= terms).all()", "True"),
+    ("sums not looked at", "_LEFT * self.part.most(k, part) >= terms.max()", "True"),
+    ("not finite", "np.isfinite(part).all()", "True"),
+    ("any type narrowed", "np.can_cast(array.dtype, _NARROW) for", "True for"),
+    # parts, blocks, rows
+    ("one part", "for k in range(parts):", "for k in range(1):"),
+    ("channels left out", "slice(start, stop), scratch", "slice(start, max(stop - 1, 1)), scratch"),
+    ("last rows of a chain left out", "return self._chains(one, other, 0, whole, _CHAIN) +", "0 *"),
+    ("scratch used twice", "self.taken += 1", "pass"),
+    ("fold forgotten", "(n // folded, folded * count * places)", "(n, count * places)"),
+    (
+        "rows left out",
+        "stop = min(start + step, shape[cut])",
+        "stop = min(start + step, shape[cut] - 1)",
+    ),
+    ("rows twice", "            start = stop\n", "            start = max(start + 1, stop - 1)\n"),
+    ("positions added up as channels", "axis=(0, 2))", "axis=(0, 1))"),
+    ("positions not repeated", "values.reshape(1, -1, 1)", "values.reshape(-1)[:1]"),
+    (
+        "written to a copy",
+        "array.flags.c_contiguous:\n            operation",
+        "True:\n            operation",
+    ),
+    (
+        "type of what is read",
+        "elements.dtype == self.work.dtype and array.flags.c_contiguous:\n            return",
+        "array.flags.c_contiguous:\n            return",
+    ),
+)
+
+
+BLOCK_REWRITES: tuple[tuple[str, str, str], ...] = (
+    ("relu of the other side", "np.maximum(a, 0)", "np.minimum(a, 0)"),
+    ("slope of the other side", "np.where(a > 0, 1, 0)", "np.where(a > 0, 0, 1)"),
+    ("slope of another", "(_tanh, _tanh_slope)", "(_tanh, _sigmoid_slope)"),
+    ("bias None means 1", '"b", b, len(W), 0', '"b", b, len(W), 1'),
+    ("gamma None means 0", '"gamma", gamma, len(W), 1', '"gamma", gamma, len(W), 0'),
+    ("beta None means 1", '"beta", beta, len(W), 0', '"beta", beta, len(W), 1'),
+    ("default activation", '= "relu",', '= "tanh",'),
+    ("default placement", 'placement: str = "before"', 'placement: str = "behind"'),
+    ("placements confused", 'placement == "before"', 'placement != "before"'),
+    ("a function may write", "given.flags.writeable = False", "pass"),
+    ("not widened", "np.ascontiguousarray(array, _WIDE)", "np.ascontiguousarray(array)"),
+    ("float64 result", "A_out = A_out.astype(A.dtype)", "pass"),
+    ("float64 result", "column.reshape(-1).astype(dtype)", "column.reshape(-1)"),
+    ("a column", "column.reshape(-1).astype(dtype)", "column.astype(dtype)"),
+    ("bias with a gradient", "np.zeros_like(gamma)", "_total(dZ_tilde)"),
+    ("gradients swapped", "db, dgamma, dbeta)", "db, dbeta, dgamma)"),
+)

@@ -1,0 +1,89 @@
+"""The ways through a kernel that computes in one type and, where that loses digits, in another.
+
+On exact numbers no type is too narrow, and what the kernel checks to find out has no meaning: which
+way it takes is told to it here, and what it would have checked is compared with what is true, as
+any result is.  Its rows, blocks and chains are made small, so that there are several, and
+differently so on either way; its centre, which may be any number, is made another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Pairs = Sequence[tuple[Array, Array]]
+
+LEFT = {"forward": 1, "backward": 4, "jvp": 1}  # pairs that each kernel of Batch Norm checks
+
+
+@dataclass(frozen=True)
+class Path:
+    """Whether the narrow type holds, and how the data are cut."""
+
+    holds: bool
+    columns: int
+    rows: int
+    chain: int
+
+
+PATHS = (Path(True, 2, 2, 1), Path(False, 8, 3, 2))
+
+
+class Guide:
+    """Leads a module's kernels; ``checked`` is what the last one asked for, part by part."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self.module = module
+        self.centre = vars(module).setdefault("_own_centre", module._Work.centre)
+        self.checked: list[list[Array]] = []
+
+    def lead(self, path: Path, error: Array | None = None) -> None:
+        """From here on kernels take this path; their centre is off by ``error``."""
+        self.checked.clear()
+        sizes = {"_COLUMNS": path.columns, "_ROWS": path.rows, "_CHAIN": path.chain}
+        vars(self.module).update(sizes, _NARROW=object)
+
+        def centre(work: Any, x: Array) -> Array:
+            found: Array = self.centre(work, x)
+            return found if error is None else found + error[work.part.own]
+
+        def holds(work: Any, values: Sequence[Array], left: Pairs = (), of_all: Pairs = ()) -> bool:
+            if work.wide or path.holds:
+                pairs = [np.asarray(one).reshape(-1) for pair in (*left, *of_all) for one in pair]
+                self.checked.append(pairs)
+            return bool(work.wide or path.holds)
+
+        self.module._Work.centre, self.module._Work.holds = centre, holds
+
+    def difference(self, core: str, given: Mapping[str, Any], results: Sequence[Array]) -> Array:
+        """What was checked less what is true, pair by pair and channel by channel."""
+        checked = [np.concatenate(parts) for parts in zip(*self.checked, strict=True)]
+        self.checked.clear()
+        return np.stack(checked) - np.stack([*_true(core, given, results)])
+
+
+def _true(core: str, given: Mapping[str, Any], results: Sequence[Array]) -> Iterator[Array]:
+    """What is left and what there was, as squares; ``results`` are those of the core."""
+    reduced = tuple(k for k, n in enumerate(given["gamma"].shape) if n == 1)
+
+    def squares(array: Array) -> Array:
+        total: Array = np.add.reduce(array**2, axis=reduced).reshape(-1)
+        return total
+
+    slope = (given["gamma"] * given["inv_std"]).reshape(-1) ** 2
+    if core == "forward":
+        yield (given["var"] + given["eps"]).reshape(-1)
+        yield 16 * given["mean_rest"].reshape(-1) ** 2
+        return
+    yield squares(results[0])
+    read = squares(given["dy" if core == "backward" else "x_dot"])
+    yield slope * read
+    if core == "backward":
+        dgamma, dbeta = (result.reshape(-1) for result in results[1:])
+        yield from (dgamma**2, 4 * read, dgamma**2, dbeta**2 / 4, dbeta**2, 4 * read)
