@@ -120,25 +120,26 @@ class Closing:
         One step: what lies between is several lines long and says nothing.
         """
         over, summand = _summand(expr, self.coordinates.axes)
-        after = self._in_coordinates(summand)
-        self.sums |= {d.var.label: d for d in named_sums(after)}
+        normal_form = self.normal_form()  # which remembers, and serves the proof as well
+        after = self._in_coordinates(summand, normal_form)
+        new = {d.var.label: d for d in named_sums(after) if d.var.label not in self.sums}
+        self.sums |= new
         named: Expr = SumOver(with_names(after, self.sums.values()), *over)
-        certify(expr, named, self.normal_form(), "centre")
+        certify(expr, named, normal_form.knowing(new), "centre")
         steps = (Step("centre", expr, named, self._words(expr)),)
         result = Result(var, var, expr, reason, (), steps if named != expr else ())
         self.known[var.label] = result.definition
         return result
 
-    def _in_coordinates(self, expr: Expr) -> Expr:
+    def _in_coordinates(self, expr: Expr, normal_form: NormalForm) -> Expr:
         """By factor, with the products by name."""
         groups = [
             {v.label for v in (factor, *(p.var for p in self.products if p.expr.has(factor)))}
             for factor in self.factors
         ]
         if not self.products:
-            return by_factor(expr, self.normal_form(), groups)
-        flat = self.normal_form()
-        named = with_products(flat.expr(flat.poly(expr)), self.products)
+            return by_factor(expr, normal_form, groups)
+        named = with_products(normal_form.expr(normal_form.poly(expr)), self.products)
         return by_factor(named, self._writing, groups)
 
     def _words(self, expr: Expr) -> Reason:

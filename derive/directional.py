@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sympy import Expr
+
 from derive.centring import Closing, centred
 from derive.closed_form import closed_form
 from derive.derivation import Derivation
@@ -40,15 +42,20 @@ def directional(derivation: Derivation, directions: Sequence[Var]) -> tuple[Orde
     coordinates = centred(derivation.chart, tuple(dict.fromkeys(directions)), layer.reduced_axes)
     target = layer[layer.output.label]
     orders: list[Order] = []
+    closed: dict[tuple[Var, Var, Expr], Result] = {}
     sums: tuple[Definition, ...] = ()
     for count, direction in enumerate(directions, start=1):
         program = (*statistics(layer, [target, *sums]), *sums, target)
         *inner, last = jvp(program, {layer.data: direction})
         closing = Closing(coordinates, ())
         closing.sums |= {d.var.label: d for d in sums}  # one that is constant stays as it is
-        stages = tuple(
-            closing.close(d.var, d.expr, Reason("along {}", (direction,))) for d in inner
-        )
+        for d in inner:  # those of the statistics are the same for every order along one direction
+            key = direction, d.var, d.expr
+            if key in closed:
+                closing.known[d.var.label] = closed[key].definition
+            else:
+                closed[key] = closing.close(d.var, d.expr, Reason("along {}", (direction,)))
+        stages = tuple(closed[direction, d.var, d.expr] for d in inner)
         var = Var(f"D{count}{layer.output.label}", *layer.output.axes)
         reason = Reason("differentiate {} along {}", (target.var, direction))
         orders.append(Order(closing, stages, closing.close(var, last.expr, reason)))

@@ -33,6 +33,12 @@ class Orders:
     along: tuple[Order, ...]
 
     @property
+    def steps(self) -> int:
+        """How many steps were certified on the way."""
+        along = (r for order in self.along for r in (*order.stages, order.result))
+        return sum(len(r.steps) for r in (*self.second.stages, *self.second.results, *along))
+
+    @property
     def names(self) -> tuple[Definition, ...]:
         """Products, means and what is left of them, in the closed forms."""
         return (*self.second.split, *self.along[0].closing.names)
@@ -53,13 +59,15 @@ def orders_of(derivation: Derivation) -> Orders:
     return Orders(derivation, double_backward(derivation), direction, along)
 
 
-def study_of(layer: Layer) -> Study:
-    """The higher orders of a layer as a study.
+def has_orders(layer: Layer) -> bool:
+    """Whether a layer's higher orders are derived: it reduces over an axis, and has no parts with
+    stages of their own, as a block has."""
+    return bool(layer.reduced_axes) and not layer.stages
 
-    Raises InputError where there are none: the layer reduces over nothing, or its parts have
-    stages of their own, as a block's.
-    """
-    if layer.stages or not layer.reduced_axes or layer.output.label == layer.data.label:
+
+def study_of(layer: Layer) -> Study:
+    """The higher orders of a layer as a study.  Raises InputError where there are none."""
+    if not has_orders(layer):
         raise InputError(
             f"the higher orders of {layer.name} are not derived; those of a layer that reduces "
             "over an axis are, such as layer_norm"

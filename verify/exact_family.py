@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from random import Random
 
+from derive.derivation import Derivation
 from derive.expr import Axis, Definition, adjoint
-from derive.orders import Orders
+from derive.orders import Orders, has_orders, orders_of
 from verify.evaluate import Evaluator
 from verify.exact import Counterexample, Outcome, draw
 from verify.exact_orders import directional, double_backward
@@ -20,7 +21,17 @@ from verify.fields import FIELDS, Arithmetic, Field, Index, OutsideTheField, Sca
 from verify.references import REFERENCES, Reference
 
 SIZES = range(2, 5)
+MOST = 2  # reduced axes; of more, nested dual numbers take too long
 Table = Mapping[Index, Scalar]
+
+
+def orders_to_verify(derivation: Derivation) -> Orders | None:
+    """A layer's higher orders, every step certified; None where they are not derived or take too
+    long to verify."""
+    layer = derivation.layer
+    if derivation.unproved or not has_orders(layer) or len(layer.reduced_axes) > MOST:
+        return None
+    return orders_of(derivation)
 
 
 def check(orders: Orders, *, sizes: Iterable[int] = SIZES, seed: int = 0) -> list[Outcome]:

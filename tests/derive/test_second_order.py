@@ -7,7 +7,19 @@ from sympy import Expr, sqrt
 
 from derive.differentiate import vjp
 from derive.directional import directional, hessian
-from derive.expr import Delta, SumOver, Var, add, adjoint, canonical, free_axes, mul, variables
+from derive.expr import (
+    Definition,
+    Delta,
+    SumOver,
+    Var,
+    add,
+    adjoint,
+    canonical,
+    free_axes,
+    mul,
+    substitute,
+    variables,
+)
 from derive.layers.batch_norm import BATCH_NORM, beta, c, eps, gamma, mu, n, var, x, x_hat, y
 from derive.products import weighted, with_products
 from derive.second_order import (
@@ -194,6 +206,20 @@ def test_three_orders_along_one_direction() -> None:
     for order, expected in zip(orders, by_hand, strict=True):
         normal_form = order.closing.normal_form()
         assert normal_form.zero(order.written_out.expr - expected)
+
+
+def test_three_different_directions() -> None:
+    """D₃y along p, q and w, whose stages are not those of one direction, is symmetric in them."""
+    w = Var("w", n, c)
+    every = [directional(DERIVATION, order)[-1] for order in ((p, q, w), (w, p, q), (q, p, w))]
+    first, *others = (order.written_out.expr for order in every)
+    normal_form = every[0].closing.normal_form()
+    assert all(normal_form.zero(first - other) for other in others)
+    same = Var("p_c", n, c)
+    table = {label: Definition(Var(label, n, c), same) for label in ("q_c", "w_c")}
+    alike = directional(DERIVATION, (p, p, p))[-1].written_out.expr
+    assert normal_form.zero(substitute(first, table) - alike)
+    assert not normal_form.zero(first - alike)
 
 
 def test_a_wrong_step_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:

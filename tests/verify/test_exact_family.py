@@ -12,7 +12,8 @@ from derive.orders import orders_of
 from derive.trace import Result, Step
 from tests.derive.statements import derivation_of
 from verify.exact import confirmed
-from verify.exact_family import check
+from verify.exact_family import check, orders_to_verify
+from verify.verification import Subject, verify
 
 NAMES = (
     *("batch_norm", "layer_norm", "rms_norm", "instance_norm", "l2_normalise"),
@@ -53,3 +54,16 @@ def test_a_wrong_third_derivative_is_seen() -> None:
     *first, last = orders.along
     wrong = replace(orders, along=(*first, replace(last, result=_doubled(last.result))))
     assert {o.claim for o in check(wrong, sizes=[3]) if o.failures} == {"D3p"}
+
+
+def test_which_layers_have_orders_to_verify() -> None:
+    assert orders_to_verify(derivation_of("softmax")) is not None
+    for name in ("batch_norm_3d", "batch_norm_inference", "block"):
+        assert orders_to_verify(derivation_of(name)) is None
+
+
+def test_verification_of_a_layer_includes_them() -> None:
+    rows = verify(Subject(derivation_of("log_softmax"), None))
+    named = {row.name: row for row in rows}
+    assert (named["higher orders"].group, named["higher orders"].ok) == ("proved", True)
+    assert (named["D3y"].group, named["D3y"].ok) == ("exact", True)
