@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 
-from tests.cli.calling import call, is_one_line_of_error
+from tests.cli.calling import ROOT, call, is_one_line_of_error
 
 BETA = r"\frac{\partial\ell}{\partial\beta} = \sum_{i=1}^m \frac{\partial\ell}{\partial y_i}"
 
@@ -106,6 +108,21 @@ def test_verdicts_as_data(tmp_path: Path) -> None:
     assert [each["verdict"] for each in data["formulas"]] == ["equal", "not equal", "refused"]
     assert data["formulas"][1]["counterexample"]["right"] == "0"
     assert data["formulas"][2]["caret"].strip() == "^"
+
+
+GUIDE = (ROOT / "docs" / "audit_formula.md").read_text(encoding="utf-8")
+SHOWN = re.findall(r"<!-- output of: (.*?) -->\n```text\n(.*?)```", GUIDE, re.DOTALL)
+REFUSED = ["y_i = 1/2 x_i", "y_i = x_ij", r"y_i = {x_i + \mu}\gamma", r"y_i = \gamma(x_i)"]
+
+
+@pytest.mark.parametrize(("command", "output"), SHOWN)
+def test_the_guide_shows_what_is_printed(command: str, output: str) -> None:
+    assert call(*shlex.split(command)).out == output
+
+
+@pytest.mark.parametrize("formula", REFUSED)
+def test_the_guide_says_what_is_refused(formula: str) -> None:
+    assert call("audit", "formula", formula).status == 2
 
 
 @pytest.mark.parametrize(
