@@ -38,7 +38,8 @@ def through_autograd(
 
     shown = ", ".join(p.name for p in takes)
     says = f"{name or name_of(target)}({shown}), through PyTorch's autograd"
-    return Shape(says, "eps" in roles, backward, (), tensors=True)
+    takes_gamma = "gamma" in roles
+    return Shape(says, "eps" in roles, backward, (), tensors=True, takes_gamma=takes_gamma)
 
 
 def nn_module(target: Any) -> Shape:

@@ -26,6 +26,8 @@ from verify.audit.autograd import nn_module, through_autograd
 from verify.audit.roles import NAMES, SETTLES_EPS, Parameter, call, parameters
 from verify.audit.shape import Mapped, Shape, name_of, uses_torch
 
+# What a kernel has γ from: itself, a dictionary, or, as ones of its own, the number of features.
+HOLDS_GAMMA = frozenset({"gamma", "param", "features"})
 FORWARD = (("backward", "forward"), ("bwd", "fwd"), ("bprop", "fprop"), ("grad", "forward"))
 
 
@@ -96,7 +98,14 @@ def _pair(
     given = ", ".join(p.name for p in inputs)
     says = f"{name_of(target)}({shown}), after {name_of(forward)}({given})"
     tensors = uses_torch(module)
-    return Shape(says, bool(roles & SETTLES_EPS), backward, mapped.returns, tensors=tensors)
+    return Shape(
+        says,
+        bool(roles & SETTLES_EPS),
+        backward,
+        mapped.returns,
+        tensors=tensors,
+        takes_gamma=bool(roles & HOLDS_GAMMA),
+    )
 
 
 def _saved(saved: tuple[Any, ...], takes: Sequence[Parameter]) -> dict[str, Any]:
@@ -164,11 +173,11 @@ def _layer_class(target: Any, module: ModuleType, mapped: Mapped) -> Shape:
         return parameters(getattr(target, name))[0 if bound else 1 :]
 
     init, ahead, back = own("__init__"), own("forward"), own("backward")
-    eps_names = [p for p in (*init, *ahead, *back) if p.role in SETTLES_EPS]
+    roles = {p.role for p in (*init, *ahead, *back)}
 
     def backward(values: Mapping[str, Any]) -> Any:
         layer = call(target, init, values)
-        _set(layer, values)
+        _set(layer, {role: values[role] for role in ("gamma", "beta", "eps") if role not in roles})
         made = call(layer.forward, ahead, values)
         rest = [*made[1:]] if isinstance(made, tuple) else []
         saved = {"cache": rest[0] if len(rest) == 1 else tuple(rest)} if rest else {}
@@ -178,23 +187,27 @@ def _layer_class(target: Any, module: ModuleType, mapped: Mapped) -> Shape:
     has_eps = any(hasattr(target, name) for name in ("eps", "epsilon"))
     says = f"class {name_of(target)} with forward and backward"
     return Shape(
-        says, bool(eps_names) or has_eps, backward, mapped.returns, tensors=uses_torch(module)
+        says,
+        bool(roles & SETTLES_EPS) or has_eps,
+        backward,
+        mapped.returns,
+        tensors=uses_torch(module),
+        takes_gamma=bool(roles & HOLDS_GAMMA),
     )
 
 
 def _set(layer: Any, values: Mapping[str, Any]) -> None:
-    """Parameters that the class holds as attributes, or in a dictionary ``params``."""
-    for role in ("gamma", "beta", "eps"):
+    """Values by role that the class holds as attributes, or in a dictionary ``params``."""
+    for role, value in values.items():
         for name in NAMES[role].split():
             if hasattr(layer, name) and not callable(getattr(layer, name)):
                 current = getattr(layer, name)
                 shaped = np.shape(current) if isinstance(current, np.ndarray) else None
-                value = values[role]
                 fits = shaped is not None and np.size(current) == np.size(value)
                 setattr(layer, name, np.reshape(value, shaped) if fits else value)
                 break
             if name in (held := getattr(layer, "params", {})) and isinstance(held, dict):
-                held[name] = np.reshape(values[role], np.shape(held[name]))
+                held[name] = np.reshape(value, np.shape(held[name]))
                 break
 
 

@@ -219,16 +219,21 @@ def _samples(
 def _diagnoses(samples: Sequence[Sample], request: Request) -> tuple[Diagnosis, ...]:
     """What explains the wrong gradients: on matrices, or if it is right there, on images."""
     wrong = [g.name for g in gradients(samples) if not g.right and not g.rounded]
-    matrices = [s for s in samples if s.probe.x.ndim == 2]
-    apart = [s for s in samples if s.probe.x.ndim > 2]
     if not wrong:
         return ()
-    if any(error(s, name) > limit(s, name) for s in matrices for name in wrong):
-        return diagnose(LAYERS[request.layer], samples, wrong) or diagnose(
-            LAYERS[request.layer], matrices, wrong
-        )
+
+    def is_right(sample: Sample) -> bool:
+        return all(error(sample, name) <= limit(sample, name) for name in wrong)
+
+    # Where the kernel is wrong tells most: all hypotheses are tried on the first sample.
+    told = sorted(samples, key=is_right)
+    matrices = [sample for sample in told if sample.probe.x.ndim == 2]
+    if not all(map(is_right, matrices)):
+        layer = LAYERS[request.layer]
+        first = [*matrices[:1], *(s for s in told if s is not matrices[0])]
+        return diagnose(layer, first, wrong) or diagnose(layer, matrices, wrong)
     layer = LAYERS[IMAGES if request.layer == BATCH else request.layer]
-    return diagnose(layer, [*reversed(apart), *matrices], wrong)
+    return diagnose(layer, sorted(told, key=lambda s: -s.probe.x.ndim), wrong)
 
 
 def _form(attempts: Mapping[str, Attempt], request: Request, setting: Setting) -> Form | None:

@@ -37,7 +37,7 @@ class Predictor:
             for var in given
         }
         self.given["eps"] = np.full((1,) * len(axes), probe.eps)
-        self._bases: dict[int, tuple[dict[str, Floats], Evaluator]] = {}  # by the program's id
+        self._bases: dict[int, tuple[dict[str, Floats], Evaluator]] = {}  # by id: hypotheses stay
 
     def of(self, hypothesis: Hypothesis) -> Results:
         """The gradients; empty where the hypothesis cannot be evaluated."""

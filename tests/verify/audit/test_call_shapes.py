@@ -86,6 +86,36 @@ def test_forward_named(tmp_path: Path) -> None:
         given(tmp_path, source, mapped=((), (), "behind"))
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def forward(x, eps): return x, (x, np.ones(x.shape[1]), eps)\n"
+        "def backward(dy, cache): return core(dy, *cache)[0]",
+        "class backward:\n    def __init__(self, eps): self.eps = eps\n"
+        "    def forward(self, x): self.x = x\n"
+        "    def backward(self, dy):\n"
+        "        return core(dy, self.x, np.ones(dy.shape[1]), self.eps)[0]",
+    ],
+)
+def test_without_gamma(tmp_path: Path, source: str) -> None:
+    report = given(tmp_path, source)
+    assert report.right
+    assert "it takes no gamma: it was tried with gamma = 1" in report.warnings
+
+
+def test_attributes_of_a_class_that_was_given_them_are_its_own(tmp_path: Path) -> None:
+    source = """
+class backward:
+    def __init__(self, gamma, beta, eps):
+        self.g, self.eps, self.scale = gamma, eps, 1.0
+    def forward(self, x):
+        self.x = x
+    def backward(self, dy):
+        return core(self.scale * dy, self.x, self.g, self.eps)
+"""
+    assert given(tmp_path, source).right
+
+
 def test_called_again(tmp_path: Path) -> None:
     source = (
         "count = [0]\ndef backward(dy, x, gamma, eps):\n    count[0] += 1\n"
