@@ -171,6 +171,8 @@ form_option = click.option(
     default="all",
     show_default=True,
     type=click.Choice(["staged", "closed", "jacobian", "orders", "all"]),
+    metavar="FORM",
+    help="staged, closed, jacobian, orders or all.",
 )
 steps_option = click.option(
     "--steps/--no-steps", default=True, help="Every step, or only what it leads to."

@@ -299,6 +299,9 @@ class _Reader:
                 return self._function(node, name, [value, *node.args])
             case ast.Name(id=name) if name not in REDUCED:
                 return self._function(node, name, node.args)
+            case ast.Name(id=name):  # Python's own sum adds up rows, whatever the axes are
+                said = f"write np.{name}(..., axis=0), or {name}[i](...)"
+                raise self.source.error(self._place(node.func), said)
             case _:
                 raise self.source.error(self._place(node), "this function is not known here")
 

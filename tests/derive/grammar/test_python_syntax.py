@@ -111,6 +111,7 @@ REFUSED = [
     ("y = \N{MATHEMATICAL ITALIC SMALL X}", 5, "MATHEMATICAL ITALIC SMALL X"),
     ("y = x\x00", 6, "control character"),
     # Axes and indices
+    ("dgamma = sum(dy)", 10, "write np.sum(..., axis=0), or sum[i](...)"),
     ("dgamma = np.sum(dy)", 10, "sum takes an array and its axis"),
     ("dgamma = np.sum(dy, axis=None)", 26, "an axis is a number from 0 to 1"),
     ("dgamma = np.sum(dy, axis=2)", 26, "an axis is a number from 0 to 1"),
