@@ -69,8 +69,8 @@ def study_of(layer: Layer) -> Study:
     """The higher orders of a layer as a study.  Raises InputError where there are none."""
     if not has_orders(layer):
         raise InputError(
-            f"the higher orders of {layer.name} are not derived; those of a layer that reduces "
-            "over an axis are, such as layer_norm"
+            f"the higher orders of {layer.name} are not derived; those of a single layer that "
+            "reduces over an axis are, such as layer_norm"
         )
     return Study(
         name=f"{layer.name}_orders",

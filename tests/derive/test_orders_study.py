@@ -41,7 +41,9 @@ def test_it_is_laid_out_in_every_notation(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["batch_norm_inference", "block"])
 def test_a_layer_without_is_refused(name: str) -> None:
-    said = f"^the higher orders of {name} are not derived; those of a layer that reduces over an"
+    said = (
+        f"^the higher orders of {name} are not derived; those of a single layer that reduces over"
+    )
     with pytest.raises(InputError, match=said):
         publication(LAYERS[name], form="orders")
 
