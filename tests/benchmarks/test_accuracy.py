@@ -34,7 +34,7 @@ def test_it_runs_without_torch(
     rows = table(capsys.readouterr().out)
     assert [row[0] for row in rows] == [f"{c.dtype}: {c.name}" for c in LISTED if c.quick]
     for _, limit, ours, plain, torch in rows:
-        assert float(ours.split()[0]) <= float(limit.split()[0]) / 4
+        assert float(ours.split()[0]) <= float(limit.split()[0]) / 2
         assert float(plain.split()[0]) > 0
         assert torch == "not installed"
     assert max(float(row[3].split()[0]) for row in rows) == np.inf  # what the rows are there for
@@ -45,7 +45,7 @@ def test_the_committed_table_is_of_all_rows() -> None:
     assert page.startswith(accuracy.ABOUT.format(seed=0))
     rows = table(page)
     assert [row[0] for row in rows] == [f"{case.dtype}: {case.name}" for case in LISTED]
-    assert all(float(row[2].split()[0]) < 1 for row in rows)
+    assert all(float(row[2].split()[0]) <= float(row[1].split()[0]) / 2 for row in rows)
 
 
 def test_a_kernel_that_refuses_has_no_number() -> None:

@@ -172,11 +172,11 @@ def test_shapes_and_dtypes(batch: Batch) -> None:
 
 def agree(given: Array, due: Array, terms: float) -> bool:
     """Equal up to the order of sums, of terms that add up to about ``terms`` in float64, and in
-    float32 up to the 8u that a result may be off by."""
+    float32 up to the 8u that each may be off by."""
     if not due.size:
         return given.shape == due.shape
     one, other = given.astype(np.float64), due.astype(np.float64)
-    rounded = 8 * 2.0 ** -PRECISIONS[due.dtype.name].bits * abs(other).max()
+    rounded = 16 * 2.0 ** -PRECISIONS[due.dtype.name].bits * abs(other).max()
     return bool(abs(one - other).max() <= rounded + 64 * 2.0**-53 * terms)
 
 
@@ -262,7 +262,7 @@ def test_memory_layouts_agree(batch: Batch, layout: str) -> None:
     assert agree(kernel.backward(LAYOUTS[layout](batch.dy), laid[1])[0], dx, 1e5)
 
 
-@for_all(batches())
+@for_all(batches(gentle=True))
 def test_images_are_long_batches(batch: Batch) -> None:
     """(N, H, W, C) and its (m, C) give the same results, up to their rounding."""
     last = np.ascontiguousarray(np.moveaxis(batch.x, batch.axis, -1))
