@@ -25,8 +25,9 @@ POSITIONS = (5,)
 def clauses_of(layer: Layer) -> tuple[Clause, ...]:
     """Every clause for a layer."""
     if layer in WITHIN_SAMPLES:
-        flat = (clause for clause in SHARED if clause not in WITH_POSITIONS)
-        return (*contract_samples.OWN, *flat, *DEEP, *SECOND_ORDER_CLAUSES)
+        common = (*SHARED, *SECOND_ORDER_CLAUSES)
+        flat = (clause for clause in common if clause not in WITH_POSITIONS)
+        return (*contract_samples.OWN, *flat, *DEEP)
     return (*contract_rows.OWN, *SHARED, *SECOND_ORDER_CLAUSES)
 
 

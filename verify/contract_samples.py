@@ -15,7 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from verify import contract_arrays, contract_calls, contract_edges, contract_rows
+from verify import (
+    contract_arrays,
+    contract_calls,
+    contract_edges,
+    contract_rows,
+    contract_second_order,
+)
 from verify.accuracy_cases import Array
 from verify.contract_arrays import in_every_layout
 from verify.contract_rows import RowCall, RowExaminer, hold_jacobians
@@ -284,4 +290,6 @@ WITH_POSITIONS = (
     contract_arrays.other_dtypes,
     contract_arrays.parameter_shapes,
     contract_edges.eps_as_given,
+    contract_second_order.double_backward_absent,
+    contract_second_order.double_backward_layouts,
 )

@@ -165,6 +165,14 @@ def test_a_broken_promise_is_seen(clause: str) -> None:
     assert [result.name for result in failures(results)] == [clause]
 
 
+def test_positions_are_needed_to_see_what_no_v_dx_means() -> None:
+    text = source("instance_norm")
+    place = text.rindex("np.zeros_like(cache.x)")
+    wrong = text[:place] + "np.square(cache.x)" + text[place + len("np.zeros_like(cache.x)") :]
+    results = contract_by_row.run(load(wrong, "instance_norm"), LAYERS["instance_norm"])
+    assert [r.name for r in failures(results)] == ["double backward absent with positions"]
+
+
 # --- Damages -------------------------------------------------------------------------------------
 
 
