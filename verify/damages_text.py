@@ -16,7 +16,6 @@ PART_REWRITES: tuple[tuple[str, str, str], ...] = (
     ("never again in float64", "if work.again:", "if False:"),
     ("overflow not looked for", "            fits.all()\n", "            True\n"),
     ("what is left not looked at", "(_LEFT * part >= terms).all()", "True"),
-    ("sums not looked at", "_LEFT * self.part.most(k, part) >= terms.max()", "True"),
     ("not finite", "np.isfinite(part).all()", "True"),
     ("any type narrowed", "np.can_cast(array.dtype, _NARROW) for", "True for"),
     # parts, blocks, rows
@@ -24,7 +23,6 @@ PART_REWRITES: tuple[tuple[str, str, str], ...] = (
     ("channels left out", "slice(start, stop), scratch", "slice(start, max(stop - 1, 1)), scratch"),
     ("last rows of a chain left out", "return self._chains(one, other, 0, whole, _CHAIN) +", "0 *"),
     ("scratch used twice", "self.taken += 1", "pass"),
-    ("fold forgotten", "(n // folded, folded * count * places)", "(n, count * places)"),
     (
         "rows left out",
         "stop = min(start + step, shape[cut])",
