@@ -111,8 +111,12 @@ class Closing:
         return (*self.products, *self.coordinates.definitions)
 
     def normal_form(self) -> NormalForm:
-        """What proofs are made by."""
-        return self._proving.knowing({**self.sums, **self.known})
+        """What proofs are made by; it remembers what it saw when less was known."""
+        known = self._proving.known
+        new = {k: d for k, d in {**self.sums, **self.known}.items() if k not in known}
+        if new:
+            self._proving = self._proving.knowing(new)
+        return self._proving
 
     def close(self, var: Var, expr: Expr, reason: Reason) -> Result:
         """``expr``, with earlier results inserted, in centred coordinates, with its sums named.

@@ -6,7 +6,7 @@ A polynomial is split into its *content*, the factor that all terms share, and i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, reduce
 from math import gcd, lcm
 
@@ -55,10 +55,10 @@ def factored(poly: Poly, normal_form: NormalForm) -> Factored:
     order = sorted(terms, key=lambda powers: _reading_key(powers, terms[powers]))
     number = _common_coefficient(tuple(terms[powers] for powers in order))
     chart = normal_form.chart
-    content = mul(_coefficient(number, normal_form), _product(shared))
+    content = mul(_coefficient(number, chart.constants), _product(shared))
     primitive = add(
         *(
-            mul(_coefficient(terms[powers] / number, normal_form), _product(powers))
+            mul(_coefficient(_quotient(terms[powers], number), chart.constants), _product(powers))
             for powers in order
         )
     )
@@ -78,12 +78,18 @@ def _product(powers: Monomial) -> Expr:
     return mul(*(Pow(generator, power) for generator, power in sorted(powers, key=rank)))
 
 
-def _coefficient(value: Coefficient, normal_form: NormalForm) -> Expr:
+@cache
+def _quotient(p: Coefficient, q: Coefficient) -> Coefficient:
+    return p / q
+
+
+@cache
+def _coefficient(value: Coefficient, constants: tuple[Expr, ...]) -> Expr:
     """A rational function of sizes and constants, as numerator over denominator."""
 
     def term(item: tuple[tuple[int, ...], Expr], sign: int = 1) -> Expr:
         exponents, number = item
-        symbols = zip(normal_form.chart.constants, exponents, strict=True)
+        symbols = zip(constants, exponents, strict=True)
         return mul(Pow(number, sign), *(Pow(symbol, sign * power) for symbol, power in symbols))
 
     above = add(*(term(item) for item in value.numer.terms()))
@@ -95,6 +101,8 @@ def _coefficient(value: Coefficient, normal_form: NormalForm) -> Expr:
 @cache
 def _common_coefficient(values: tuple[Coefficient, ...]) -> Coefficient:
     """gcd of the numerators over lcm of the denominators; negative if every value is."""
+    if len(values) == 1:
+        return values[0]
     field = values[0].field
     top = [value.numer.primitive() for value in values]
     bottom = [value.denom.primitive() for value in values]
@@ -123,10 +131,9 @@ def _resolved(poly: Poly, normal_form: NormalForm) -> Poly:
     roots = [g for g in generators([poly]) if isinstance(g, Var) and g.label in chart.roots]
     if not roots:
         return poly
-    plain = NormalForm(replace(chart, eliminated={}, identities=()))
     for var in roots:
         root = chart.roots[var.label]
-        under_root = plain.poly(Definition(root.var, root.base).at(*var.axes))
+        under_root = normal_form.plain.poly(Definition(root.var, root.base).at(*var.axes))
         expanded = _without_root(poly, var, root.degree, under_root)
         if expanded is not None and len(expanded) < len(poly):
             poly = expanded

@@ -239,12 +239,16 @@ def sorted_axes(axes: Iterable[Axis]) -> tuple[Axis, ...]:
 # 2*mu - 2*x).  Both destroy the shape that a reader expects, so terms are built by these two.
 
 
+def _expr(term: Expr | int) -> Expr:
+    return term if isinstance(term, Expr) else sympify(term, strict=True)
+
+
 @cache
 def mul(*factors: Expr | int) -> Expr:
     """The product; powers of one base are merged, numbers collected, nothing is distributed."""
     coefficient: Expr = Integer(1)
     powers: dict[Expr, Expr] = {}
-    stack = [sympify(factor, strict=True) for factor in reversed(factors)]
+    stack = [_expr(factor) for factor in reversed(factors)]
     while stack:
         factor = stack.pop()
         if isinstance(factor, Mul):
@@ -275,7 +279,7 @@ def mul(*factors: Expr | int) -> Expr:
 def add(*terms: Expr | int) -> Expr:
     """The sum in the given order; like terms are merged, those that cancel dropped."""
     coefficients: dict[Expr, Expr] = {}
-    stack = [sympify(term, strict=True) for term in reversed(terms)]
+    stack = [_expr(term) for term in reversed(terms)]
     while stack:
         term = stack.pop()
         if isinstance(term, Add):

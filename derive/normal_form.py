@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from sympy import QQ, Add, Expr, Function, Integer, Mul, Pow, exp, integer_nthroot
@@ -74,6 +76,11 @@ class NormalForm:
         apart = new.isdisjoint(self.chart.labels.union(self.known, *spoken))
         extended._extends, extended._new = (self, new) if apart else (None, frozenset())
         return extended
+
+    @cached_property
+    def plain(self) -> NormalForm:
+        """The same generators, with nothing eliminated and no identity used."""
+        return NormalForm(replace(self.chart, eliminated={}, identities=()))
 
     def zero(self, expr: Expr) -> bool:
         """Whether the normal form is 0: a proof of expr = 0 for every size."""
