@@ -112,9 +112,10 @@ def _due(layer: Layer) -> dict[str, Var]:
     return {f"{core}: {var.label}": var for core, made in by_core.items() for var in made}
 
 
-def _claims(layer: Layer) -> list[str]:
-    checks = [f"{core}: checks" for core in LEFT] if layer == BATCH_NORM else []
-    return [*_due(layer), *checks, "jacobian: uR"]
+def _claims(layer: Layer, *, checks: bool) -> list[str]:
+    """What is compared; ``checks``: a kernel with two ways looks at what decides between them."""
+    checked = [f"{core}: checks" for core in LEFT] if checks and layer == BATCH_NORM else []
+    return [*_due(layer), *checked, "jacobian: uR"]
 
 
 def _cases(point: Point, rng: Random) -> Iterator[Case]:
@@ -229,7 +230,7 @@ def compare(module: ModuleType, layer: Layer, samples: Iterable[Sample]) -> list
     kernel = _Kernel(module, layer)
     outcomes = []
     for sample in samples:
-        counts = dict.fromkeys(_claims(layer), 0)
+        counts = dict.fromkeys(kernel.claims, 0)
         misses: dict[str, list[Counterexample]] = {claim: [] for claim in counts}
         for case in sample.cases:
             for claim, got in kernel.run(case):
@@ -254,6 +255,7 @@ class _Kernel:
         other |= {"axis", "axes", "groups"}
         self.kept = [name for name in module.Cache._fields if name not in other]
         self.guide = Guide(module) if hasattr(module, "_Work") else None
+        self.claims = _claims(layer, checks=self.guide is not None)
 
     def run(self, case: Case) -> Iterator[tuple[str, Array | str]]:
         """Every result by claim, some of them twice; a message in the place of one that failed."""
@@ -280,7 +282,7 @@ class _Kernel:
         stages: Iterable[tuple[str, Callable[[Case, dict[str, Any]], tuple[Array, ...]]]],
     ) -> Iterator[tuple[str, Array | str]]:
         for core, stage in stages:
-            claims = [claim for claim in case.due if claim.startswith(f"{core}: ")]
+            claims = [claim for claim in self.claims if claim.startswith(f"{core}: ")]
             try:
                 yield from list(zip(claims, stage(case, given), strict=True))
             except Exception as error:  # a damaged kernel may raise anything
