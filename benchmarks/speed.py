@@ -9,7 +9,7 @@ measures everything (about ten minutes) and writes benchmarks/speed.md, speed.js
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -58,10 +58,9 @@ def measured(dtypes: Sequence[str] = DTYPES, shapes: Sequence[str] = ()) -> list
     return figures
 
 
-def page(figures: Sequence[Figure]) -> str:
+def page(figures: Sequence[Figure], machine: Mapping[str, str]) -> str:
     """The figures as Markdown."""
-    machine = ", ".join(f"{name} {value}" for name, value in measurement.machine().items())
-    lines = [ABOUT.format(machine=machine)]
+    lines = [ABOUT.format(machine=", ".join(f"{name} {value}" for name, value in machine.items()))]
     heads = [name.strip() for name in COLUMNS]
     for heading, rows in tables(figures):
         lines += [f"### {heading}", "", *_table([heads, ["---", *["--:"] * 6], *rows]), ""]
@@ -77,9 +76,10 @@ def main() -> None:
     errors = {"float32": worst_errors(BATCH, available(BACKENDS), "float32")}
     drawn = [f for f in figures if f.dtype == "float32"]
     Picture(HERE / "speed.svg", "the benchmark").write(lambda: figure(drawn, errors))
-    data = {"machine": measurement.machine(), "figures": [asdict(f) for f in figures]}
+    machine = measurement.machine()
+    data = {"machine": machine, "figures": [asdict(f) for f in figures]}
     replace(HERE / "speed.json", json.dumps(data, indent=1) + "\n")
-    replace(HERE / "speed.md", page(figures))
+    replace(HERE / "speed.md", page(figures, machine))
 
 
 if __name__ == "__main__":

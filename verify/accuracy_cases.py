@@ -109,10 +109,11 @@ def _case(
     parameters: str = "",
     beta_scale: float = 1.0,
     dy_mean: float = 0.0,
+    dy_rest: float = 1.0,
     **options: Any,
 ) -> Case:
     """A case with random γ (either sign), β and dy; ``parameters`` is the dtype of γ and β, if
-    another."""
+    another.  ``dy_rest``: what is left of both halves of dy together, if less than 1."""
 
     def make(rng: np.random.Generator) -> Batch:
         data = np.asarray(x(rng)).astype(dtype)
@@ -120,6 +121,9 @@ def _case(
         gamma = rng.uniform(0.5, 2.0, channels) * rng.choice([-1.0, 1.0], channels)
         beta = rng.normal(size=channels) * np.float64(beta_scale)
         dy: Array = rng.normal(dy_mean, 1.0, size=data.shape)
+        if dy_rest < 1:
+            half = len(dy) // 2
+            dy[half:] = dy_rest * dy[half:] - dy[:half]
         wide = np.dtype(parameters or dtype)
         return Batch(data, gamma.astype(wide), beta.astype(wide), dy.astype(dtype))
 
@@ -231,6 +235,7 @@ SIMILAR: tuple[Case, ...] = (
     _case("outliers +-1e25", _F32, "their squares overflow, not their sum", _opposite_outliers),
     _case("subnormal data", _F32, "around 1e-40", _scaled(1e-40, 100, 3), beta_scale=0.0),
     _case("dy with mean 1e4", _F32, "dy-mean(dy) cancels", _normal(200, 3), dy_mean=1e4),
+    _case("dy adding up to little", _F32, "sums of dy cancel", _normal(20_000, 4), dy_rest=1e-4),
     _case("eps 1e-30", _F32, "var far below 1e-5", _scaled(1e-12, 200, 3), eps=1e-30),
     _case("eps 0", _F32, "var > 0", _normal(200, 3, mean=50.0), eps=0.0),
     _case("wider gamma, beta", _F16, "float32", _normal(64, 4, mean=2), parameters=_F32),
