@@ -244,6 +244,7 @@ SIMILAR: tuple[Case, ...] = (
     _case("mean 1e4 std 1e-2", _F64, "", _normal(100, 5, mean=1e4, std=1e-2)),
     _case("mean 1e8 std 1", _F64, "", _normal(100, 5, mean=1e8)),
     _case("mean 1e8 std 1 NCHW", _F64, "", _normal(2, 3, 8, 6, mean=1e8)),
+    _case("constant columns", _F64, "0.1, 1e7, 1e10: y = beta", _constant(300, 0.1, 1e7, 1e10)),
     _case("constant beside varying", _F64, "", _beside_constant(99, 0.1, 1e7, 1e10)),
     _case("outlier 1e8", _F64, "", _outlier(100, 1e8)),
     _case("scaled 1e100", _F64, "", _scaled(1e100, 100, 5), beta_scale=0.0),

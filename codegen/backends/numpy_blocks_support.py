@@ -135,15 +135,19 @@ class _Work:
     def centre(self, x: Array) -> Array:
         """Numbers that x may be centred at: near the means, and exact in float32 if x is.
 
-        In float32 the means of a sample do; in float64 those of all elements are taken.
+        In float32 the means of a sample do; in float64 those of all elements are taken, by their
+        distance from the first, so that where all are equal it is just that.
         """
         own = x[self.part.own]
         reduced = tuple(k for k in range(x.ndim) if k != len(self.part.before))
         if self.wide:
-            sums = self.zeros()
+            firsts = own[tuple(slice(1) if k in reduced else slice(None) for k in range(x.ndim))]
+            firsts = firsts.astype(_WIDE)
+            row, sums = self.row(firsts), self.zeros()
             for block in self.blocks():
-                sums[block.columns] += block.total(block.read(x))
-            means = self.per_channel(sums) / self.part.m
+                from_first = np.subtract(block.read(x), row[block.columns], block.room())
+                sums[block.columns] += block.total(from_first)
+            means = firsts + self.per_channel(sums) / self.part.m
         else:
             each = max(1, round(_SAMPLE ** (1 / len(reduced))))
             steps = (max(1, n // each) if k in reduced else 1 for k, n in enumerate(own.shape))
