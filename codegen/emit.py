@@ -14,6 +14,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +22,7 @@ import sympy
 
 from codegen.backends import BACKENDS, Backend
 from codegen.block import build_block
-from codegen.pipeline import build
+from codegen.pipeline import Kernels, build
 from derive.derivation import derive
 from derive.layer import Layer
 from derive.layers import LAYERS
@@ -59,8 +60,14 @@ def render(layer: Layer, backend: Backend, origin: str = "") -> str:
     if layer == BLOCK:
         body = backend.render_block(build_block())
     else:
-        body = backend.render(build(derive(layer)))
+        body = backend.render(_kernels(layer))
     return header(layer.name, backend.name, body, origin) + body
+
+
+@cache
+def _kernels(layer: Layer) -> Kernels:
+    """Derived and proved once for all backends."""
+    return build(derive(layer))
 
 
 def header(layer: str, backend: str, body: str, origin: str = "") -> str:

@@ -369,7 +369,7 @@ class Definition:
 
 def substitute(expr: Expr, table: Mapping[str, Definition]) -> Expr:
     """Every Var whose label is in the table, replaced at its own indices, all at once."""
-    if not table:
+    if labels(expr).isdisjoint(table):
         return expr
     if isinstance(expr, Var):
         return table[expr.label].at(*expr.axes) if expr.label in table else expr
