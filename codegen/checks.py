@@ -28,7 +28,6 @@ from derive.expr import (
     sorted_axes,
     variables,
 )
-from derive.normal_form import NormalForm
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def norms(program: Program, derivation: Derivation) -> Iterator[Definition]:
         if result in closed and free_axes(result) & frozenset(layer.reduced_axes):
             square = SumOver(closed[result] ** 2, *layer.reduced_axes)
             note = f"sum of the squares of {result.label}, in closed form"
-            closed_square = closed_form(square, NormalForm(derivation.chart))
+            closed_square = closed_form(square, derivation.normal_form)
             yield Definition(_norm(result, square), closed_square, note)
 
 

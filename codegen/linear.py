@@ -19,11 +19,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import product
 
 from sympy import Add, Expr, Integer, Mul, Pow
 
 from codegen.checks import Check, checks_of, finite_in, norms
+from codegen.combinations import Combination, Monomial, product_of, sum_of
 from codegen.ir import Assign, GroupPass, MapPass, Pass, Program, ReducePass, is_sum
 from codegen.lower import lower, needed
 from codegen.names import CENTRE, SHIFTED, code_name, sum_label, unused
@@ -42,9 +42,6 @@ from derive.expr import (
     variables,
 )
 from derive.layers.batch_norm import BATCH_NORM
-
-Monomial = tuple[Var, ...]  # a product of arrays, in the order of their names
-Combination = dict[Monomial, Expr]  # with a coefficient for each product
 
 
 class NotLinearError(Exception):
@@ -92,23 +89,12 @@ def combination(expr: Expr, axes: frozenset[Axis], known: dict[Var, Combination]
     if isinstance(expr, Var):
         return known.get(expr, {(expr,): Integer(1)})
     if isinstance(expr, Add):
-        found: Combination = {}
-        for term in expr.args:
-            for monomial, factor in combination(term, axes, known).items():
-                found[monomial] = add(found.get(monomial, Integer(0)), factor)
-        return {monomial: factor for monomial, factor in found.items() if factor != 0}
+        return sum_of(combination(term, axes, known) for term in expr.args)
     if isinstance(expr, Mul):
-        parts = [combination(part, axes, known) for part in expr.args]
-    elif isinstance(expr, Pow) and expr.exp.is_Integer and expr.exp > 0:
-        parts = [combination(expr.base, axes, known)] * int(expr.exp)
-    else:
-        raise NotLinearError(f"{expr} is no polynomial in arrays")
-    whole: Combination = {}
-    for choice in product(*(part.items() for part in parts)):
-        arrays = (array for monomial, _ in choice for array in monomial)
-        key = tuple(sorted(arrays, key=lambda var: var.name))
-        whole[key] = add(whole.get(key, Integer(0)), mul(*(factor for _, factor in choice)))
-    return {monomial: factor for monomial, factor in whole.items() if factor != 0}
+        return product_of(combination(part, axes, known) for part in expr.args)
+    if isinstance(expr, Pow) and expr.exp.is_Integer and expr.exp > 0:
+        return product_of([combination(expr.base, axes, known)] * int(expr.exp))
+    raise NotLinearError(f"{expr} is no polynomial in arrays")
 
 
 def separate(program: Program, derivation: Derivation) -> Program:

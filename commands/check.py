@@ -57,4 +57,6 @@ def _read(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: no JSON: {error}") from error
+        raise InputError(
+            f"{path} is no JSON ({error}); a certificate is needed, as backnorm prove writes it"
+        ) from error

@@ -27,6 +27,7 @@ def command(layer: str, out: Path | None) -> int:
     A layer of which the engine proves nothing has no certificate, and the exit status is 2.
     """
     from codegen.emit import replace
+    from commands.console import say
     from derive.derivation import derive_or_stage
     from verify.certificate import certificate, text
 
@@ -36,5 +37,5 @@ def command(layer: str, out: Path | None) -> int:
         return 0
     replace(out, text(data) + "\n")
     counts = ", ".join(f"{count} {kind}" for kind, count in data["counts"].items())
-    click.echo(f"{out}: written ({counts})")
+    say(f"{out}: written ({counts})")
     return 0

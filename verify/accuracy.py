@@ -32,10 +32,10 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, Protocol
 
 import numpy as np
@@ -221,23 +221,36 @@ def _run_case(module: Kernel, case: Case, seed: int) -> Iterator[Result]:
     given = _call(module, case, batch, tangents, statistics)
     limit = reference.limit(case.dtype)
     for name in (name for name in RESULTS if name in given):
-        array, count, worst = given[name], 0, math.inf
+        array = given[name]
         shape = (
             batch.gamma.shape if isinstance(reference.exact[name][0], Fraction) else batch.x.shape
         )
-        problem = array if isinstance(array, str) else misfit(array, shape, case.dtype)
-        if not problem:
-            count, worst = reference.compare(name, array, rng, by_channel=case.by_channel)
-        yield Result(
-            group="accuracy",
-            name=f"{case.dtype}: {case.name}",
-            detail=f"{name}: {problem}" if problem else name,
-            cases=count,
-            worst=worst,
-            limit=limit,
-            ok=worst <= limit,
-            unit=PRECISIONS[case.dtype].unit,
-        )
+        compare = partial(reference.compare, name, array, rng, by_channel=case.by_channel)
+        yield judged(case, name, array, shape, limit, compare)
+
+
+def judged(
+    case: Case,
+    name: str,
+    array: Any,
+    shape: tuple[int, ...],
+    limit: float,
+    compare: Callable[[], tuple[int, float]],
+) -> Result:
+    """One result of a kernel: a message in its place or a misfit fails; else ``compare`` tells how
+    many numbers were compared and the worst error."""
+    problem = array if isinstance(array, str) else misfit(array, shape, case.dtype)
+    count, worst = (0, math.inf) if problem else compare()
+    return Result(
+        group="accuracy",
+        name=f"{case.dtype}: {case.name}",
+        detail=f"{name}: {problem}" if problem else name,
+        cases=count,
+        worst=worst,
+        limit=limit,
+        ok=worst <= limit,
+        unit=PRECISIONS[case.dtype].unit,
+    )
 
 
 def _call(
@@ -264,6 +277,14 @@ def _call(
         calls["y infer",] = lambda: (infer(x, gamma, beta, *statistics, eps=case.eps),)
     if infer_backward := offered(module, "infer_backward"):
         calls[INFERRED] = lambda: infer_backward(dy, x, gamma, *statistics, eps=case.eps)
+    return called(calls)
+
+
+def called(calls: Mapping[tuple[str, ...], Callable[[], Any]]) -> dict[str, Any]:
+    """What each call returned, by the names of its results; forward, which gives y, comes first.
+
+    A message in the place of each result that could not be had.
+    """
     found: dict[str, Any] = {}
     for names, call in calls.items():
         try:

@@ -10,11 +10,10 @@ scaled errors, limits and sampling are those of :mod:`verify.accuracy`, with
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +27,8 @@ from verify.accuracy import (
     PRECISIONS,
     ROWS_COMPARED_WHOLE,
     Kernel,
-    misfit,
+    called,
+    judged,
     offered,
     sampler,
     scaled_error,
@@ -171,20 +171,8 @@ def _run_case(module: Kernel, layer: Layer, case: Case, seed: int) -> Iterator[R
     limit = reference.limit(case.dtype)
     for name, array in _call(module, layer, case, batch).items():
         shape = batch.gamma.shape if name.split()[0] in ("dgamma", "dbeta") else batch.x.shape
-        problem = array if isinstance(array, str) else misfit(array, shape, case.dtype)
-        count, worst = 0, math.inf
-        if not problem:
-            count, worst = reference.compare(name, array, rng, by_row=case.by_channel)
-        yield Result(
-            group="accuracy",
-            name=f"{case.dtype}: {case.name}",
-            detail=f"{name}: {problem}" if problem else name,
-            cases=count,
-            worst=worst,
-            limit=limit,
-            ok=worst <= limit,
-            unit=PRECISIONS[case.dtype].unit,
-        )
+        compare = partial(reference.compare, name, array, rng, by_row=case.by_channel)
+        yield judged(case, name, array, shape, limit, compare)
 
 
 def _call(module: Kernel, layer: Layer, case: Case, batch: RowBatch) -> dict[str, Any]:
@@ -209,14 +197,4 @@ def _call(module: Kernel, layer: Layer, case: Case, batch: RowBatch) -> dict[str
         calls["y_dot",] = lambda: (jvp(batch.x_dot, *dots, cache),)
     if case.staged and (staged := offered(module, "backward_staged")):
         calls[staged_names] = lambda: staged(batch.dy, cache)
-    found: dict[str, Any] = {}
-    for group, call in calls.items():
-        try:
-            found.update(zip(group, call(), strict=True))
-        except Exception as error:  # a kernel under test may raise anything
-            message = f"raised {type(error).__name__}: {error}"
-            if group == ("y",):  # without a cache there is no more to say
-                every = (name for names in calls for name in names)
-                return dict.fromkeys(every, f"forward {message}")
-            found.update(dict.fromkeys(group, message))
-    return found
+    return called(calls)

@@ -9,18 +9,17 @@ Nothing is expanded about the data's own origin: x − μ stays a difference, so
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from sympy import Add, Expr, Integer, Mul, Pow
 
+from codegen.combinations import NONE, Combination, Monomial, product_of, sum_of, written
 from codegen.ir import Assign, Program, is_sum
 from codegen.names import CENTRE, CENTRED, REST, SHIFTED, sum_label, unused
 from codegen.passes import ProgramPass, centre_data, collect_sums, name_roots
 from derive.derivation import Derivation
 from derive.expr import Axis, SumOver, Var, add, free_axes, mul, sorted_axes
 
-Terms = dict[Expr, Expr]  # a polynomial: monomials of the data and their coefficients
 ONE = Integer(1)
 SHIFT_NOTE = "less the centre"
 
@@ -45,7 +44,7 @@ class _Linear:
         self.before, self.reduced, self.full = program, reduced, full
         self.taken = set(program.names())
         self.assigns: list[Assign] = []
-        self.inline: dict[Var, Terms] = {}
+        self.inline: dict[Var, Combination] = {}
         self.sums: dict[SumOver, Var] = {}
         self.shifts: dict[Expr, Var] = {}
 
@@ -74,12 +73,12 @@ class _Linear:
         else:
             self.inline[assign.target] = self._terms(assign.expr)
 
-    def _centred(self, expr: Expr) -> Terms:
+    def _centred(self, expr: Expr) -> Combination:
         """x − centre − rest as (x − centre) − rest."""
         parts = {v.label: v for v in expr.atoms(Var)}
         (x,) = (v for v in parts.values() if self._varies(v))
         shifted = self._shift(add(x, mul(-1, parts[CENTRE])), x, SHIFTED)
-        return {shifted: ONE, ONE: mul(-1, parts[REST])}
+        return {(shifted,): ONE, NONE: mul(-1, parts[REST])}
 
     def _is_shift(self, expr: Expr) -> bool:
         terms = Add.make_args(expr)
@@ -94,50 +93,47 @@ class _Linear:
             self.assigns.append(Assign(var, expr, SHIFT_NOTE))
         return self.shifts[expr]
 
-    def _terms(self, expr: Expr) -> Terms:
+    def _terms(self, expr: Expr) -> Combination:
         if not self._varies(expr):
-            return {ONE: expr}
+            return {NONE: expr}
         if expr in self.inline:
             return self.inline[expr]
         if self._is_shift(expr):
             (data,) = (t for t in Add.make_args(expr) if self._varies(t))
-            return {self._shift(expr, data, f"{data.label}_shifted"): ONE}
+            return {(self._shift(expr, data, f"{data.label}_shifted"),): ONE}
         if isinstance(expr, Add):
-            return _sum_of([self._terms(arg) for arg in expr.args])
+            return sum_of(self._terms(arg) for arg in expr.args)
         if isinstance(expr, Mul):
-            return _product_of([self._terms(arg) for arg in expr.args])
+            return product_of(self._terms(arg) for arg in expr.args)
         if isinstance(expr, Pow) and expr.exp.is_Integer and expr.exp > 0:
-            return _product_of([self._terms(expr.base)] * int(expr.exp))
+            return product_of([self._terms(expr.base)] * int(expr.exp))
         if isinstance(expr, Var):
-            return {expr: ONE}
-        return {self._opaque(expr): ONE}
+            return {(expr,): ONE}
+        return {(self._opaque(expr),): ONE}
 
     def _opaque(self, expr: Expr) -> Var:
         """What is no polynomial, such as |x − μ|, by a name of its own."""
-        args = (self._whole(arg) for arg in expr.args)
+        args = (written(self._terms(arg)) for arg in expr.args)
         var = Var(unused("term", self.taken), *sorted_axes(free_axes(expr)))
         self.taken.add(var.label)
         self.assigns.append(Assign(var, expr.func(*args)))
         return var
 
-    def _whole(self, expr: Expr) -> Expr:
-        return add(*(mul(factor, monomial) for monomial, factor in self._terms(expr).items()))
-
     def _sum(self, assign: Assign) -> None:
         axes, terms = assign.expr.axes, self._terms(assign.expr.body)
         if list(terms.values()) == [ONE]:  # one monomial, with its name already
             (monomial,) = terms
-            total = SumOver(monomial, *axes)
+            total = SumOver(mul(*monomial), *axes)
             self.sums[total] = assign.target
             self.assigns.append(replace(assign, expr=total))
             return
         parts = [mul(factor, self._total(monomial, axes)) for monomial, factor in terms.items()]
         self.assigns.append(replace(assign, expr=add(*parts)))
 
-    def _total(self, monomial: Expr, axes: tuple[Axis, ...]) -> Expr:
-        if monomial == ONE:
+    def _total(self, monomial: Monomial, axes: tuple[Axis, ...]) -> Expr:
+        if monomial == NONE:
             return mul(*(axis.size for axis in axes))
-        total = SumOver(monomial, *axes)
+        total = SumOver(mul(*monomial), *axes)
         if total not in self.sums:
             var = Var(unused(sum_label(total), self.taken), *sorted_axes(free_axes(total)))
             self.taken.add(var.label)
@@ -149,15 +145,15 @@ class _Linear:
         label = assign.target.label
         terms = self._terms(assign.expr)
         apart: list[Expr] = []
-        if ONE in terms and any(monomial in self.before.given for monomial in terms):
+        if NONE in terms and any(m[0] in self.before.given for m in terms if len(m) == 1):
             # What is not centred cancels against its sum, exactly if m = 1: nothing comes between.
-            offset = Add.make_args(terms[ONE])
+            offset = Add.make_args(terms[NONE])
             apart = [term for term in offset if isinstance(term, Var)]
-            terms = {**terms, ONE: add(*(term for term in offset if term not in apart))}
+            terms = {**terms, NONE: add(*(term for term in offset if term not in apart))}
         parts = []
         for monomial, factor in terms.items():
-            name = f"{label}_offset" if monomial == ONE else f"{label}_per_{_spelt(monomial)}"
-            parts.append(mul(self._named(factor, name), monomial))
+            name = f"{label}_per_{_spelt(monomial)}" if monomial else f"{label}_offset"
+            parts.append(mul(self._named(factor, name), *monomial))
         self.assigns.append(replace(assign, expr=add(*parts, *apart)))
 
     def _named(self, factor: Expr, label: str) -> Expr:
@@ -169,22 +165,6 @@ class _Linear:
         return var
 
 
-def _spelt(monomial: Expr) -> str:
-    return sum_label(SumOver(monomial, *sorted_axes(free_axes(monomial)))).removeprefix("sum_")
-
-
-def _sum_of(polynomials: list[Terms]) -> Terms:
-    total: dict[Expr, Expr] = {}
-    for terms in polynomials:
-        for monomial, factor in terms.items():
-            total[monomial] = add(total.get(monomial, Integer(0)), factor)
-    return {monomial: factor for monomial, factor in total.items() if factor != 0}
-
-
-def _product_of(polynomials: list[Terms]) -> Terms:
-    product: Mapping[Expr, Expr] = {ONE: ONE}
-    for terms in polynomials:
-        product = _sum_of(
-            [{mul(a, b): mul(p, q) for b, q in terms.items()} for a, p in product.items()]
-        )
-    return dict(product)
+def _spelt(monomial: Monomial) -> str:
+    product = mul(*monomial)
+    return sum_label(SumOver(product, *sorted_axes(free_axes(product)))).removeprefix("sum_")

@@ -24,8 +24,7 @@ def test_a_layer_is_proved_and_checked(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "proof.json"
     shown = call("prove", "softmax", "-o", str(path))
     assert shown.status == 0
-    (line,) = shown.lines
-    assert line.startswith(f"{path}: written (3 definitions, ")
+    assert " ".join(shown.lines).startswith(f"{path}: written (3 definitions, ")
     checked = call("check", str(path))
     assert (checked.status, checked.err) == (0, "")
     assert checked.lines[:4] == [

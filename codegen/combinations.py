@@ -1,0 +1,48 @@
+"""Polynomials in arrays: what a compiled loop or a narrow type makes of sums and results.
+
+A combination is Σ coefficient · product of arrays, with coefficients that one group has one value
+of.  It is written out where a formula has brackets, and nothing else is simplified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sympy import Expr, Integer
+
+from derive.expr import Var, add, mul
+
+Monomial = tuple[Var, ...]  # a product of arrays, in the order of their names
+Combination = dict[Monomial, Expr]  # with a coefficient for each product
+
+NONE: Monomial = ()  # what is multiplied by no array is constant
+
+
+def sum_of(combinations: Iterable[Mapping[Monomial, Expr]]) -> Combination:
+    """The sum; what cancels is left out."""
+    total: Combination = {}
+    for terms in combinations:
+        for monomial, factor in terms.items():
+            total[monomial] = add(total.get(monomial, Integer(0)), factor)
+    return {monomial: factor for monomial, factor in total.items() if factor != 0}
+
+
+def product_of(combinations: Iterable[Mapping[Monomial, Expr]]) -> Combination:
+    """The product, multiplied out."""
+    whole: Combination = {NONE: Integer(1)}
+    for terms in combinations:
+        whole = sum_of(
+            {_joined(first, second): mul(p, q)}
+            for first, p in whole.items()
+            for second, q in terms.items()
+        )
+    return whole
+
+
+def written(combination: Mapping[Monomial, Expr]) -> Expr:
+    """The combination as an expression."""
+    return add(*(mul(factor, *monomial) for monomial, factor in combination.items()))
+
+
+def _joined(first: Monomial, second: Monomial) -> Monomial:
+    return tuple(sorted((*first, *second), key=lambda var: var.name))
