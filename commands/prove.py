@@ -37,5 +37,6 @@ def command(layer: str, out: Path | None) -> int:
         return 0
     replace(out, text(data) + "\n")
     counts = ", ".join(f"{count} {kind}" for kind, count in data["counts"].items())
-    say(f"{out}: written ({counts})")
+    click.echo(f"{out}: written")
+    say(counts)
     return 0
