@@ -91,13 +91,12 @@ class NumbaBackend:
     def render(self, kernels: Kernels) -> str:
         like = layout_of(kernels.derivation.layer)
         layout = LAYOUTS[like]
+        passes = NUMBA_PASSES if like is BATCH else PASSES
         if like is BATCH:
-            kernels = build(kernels.derivation, NUMBA_PASSES)
+            kernels = build(kernels.derivation, passes)
         kernels = with_one_size(kernels)
         refuse(kernels, layout)
-        module = _ModuleText(kernels, layout)
-        module.passes = NUMBA_PASSES if like is BATCH else PASSES
-        return module.text()
+        return _ModuleText(kernels, layout, passes).text()
 
     def render_block(self, placements: Sequence[Placement]) -> str:
         raise InputError("the numba backend has no kernels for the block; the NumPy backend has")

@@ -113,10 +113,11 @@ class ModuleText:
     """The text of one module; a library that is called the same way may take NumPy's place."""
 
     library, libraries = "NumPy", "NumPy"
-    passes: Sequence[ProgramPass] = PASSES
 
-    def __init__(self, kernels: Kernels, layout: ArrayLayout) -> None:
-        self.kernels, self.layout = kernels, layout
+    def __init__(
+        self, kernels: Kernels, layout: ArrayLayout, passes: Sequence[ProgramPass] = PASSES
+    ) -> None:
+        self.kernels, self.layout, self.passes = kernels, layout, passes
         self.layer: Layer = kernels.derivation.layer
         self.shown = tuple(axis.base for axis in self.layer.data.axes[layout.shown])
         self.kept = tuple(code_name(var) for var in kernels.kept)
