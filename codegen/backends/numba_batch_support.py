@@ -18,11 +18,14 @@ from codegen.backends.numpy_support import _BLOCK, _WIDE, Array, _Layout, _wide
 # How a pass runs.  Seen as (before, channels, after) the data are read from the first element to
 # the last, as they lie in memory: anything else costs more than the cache gives back.  Where a
 # channel has many elements side by side (images) a loop goes along such a run; otherwise along a
-# row, whose channels lie side by side, and short rows are taken several at a time; sums go along
-# four rows from four quarters of the data at once, to load and store a quarter as many totals.
+# row, whose channels lie side by side, and short rows are taken several at a time.  What there is
+# one of for each channel is loaded, and sums are stored, once for a few rows from as many parts of
+# the data: for four where rows are so long that these do not stay in the nearest cache.
 # All numbers are float64 in registers.  Arrays that do not lie so are copied, block by block.
 _RUN = 24  # elements from which on a run is worth a loop of its own
 _LANES = 64, 256  # elements of a row that is too short, and of several together
+_PLACES = (None,) * 4  # how many rows at once, in a form whose length compiled code knows
+_NEAR = 2**11  # numbers that stay in the nearest cache while the data go by
 _SAMPLE = (16, 4)  # elements of one reduced axis, or of each of several, that give the centre
 
 _Loops = tuple[Callable[..., None], Callable[..., None]]  # along rows, along runs
@@ -119,15 +122,16 @@ def _loop(
     lanes = channels * run
     short, enough = _LANES
     fold = min(before, enough // lanes) if lanes < short else 1
-    # Sums take four streams of rows at once, and what is left over goes element by element.
-    bulk, streams = before - before % (4 * fold if sums else fold), (4,) if sums else ()
+    held = (len(values) + len(sums)) * fold * lanes
+    at_once = 4 if held > _NEAR else max(1, 4 // inputs) if sums else 1
+    bulk = before - before % (at_once * fold)  # what is left over goes element by element
     spread, found = values, sums
     if fold * run > 1:
         spread = [np.tile(np.repeat(value, run), fold) for value in values]
         found = [np.zeros(fold * lanes, _WIDE) for _ in sums]
     if bulk:
-        rows = [a[:bulk].reshape(*streams, -1, fold * lanes) for a in arrays]
-        along_rows(*rows[:inputs], *spread, *rows[inputs:], *found)
+        rows = [a[:bulk].reshape(at_once, -1, fold * lanes) for a in arrays]
+        along_rows(_PLACES[:at_once], *rows[:inputs], *spread, *rows[inputs:], *found)
     if fold * run > 1:
         for total, one in zip(sums, found, strict=True):
             total += np.add.reduce(one.reshape(fold, channels, run), axis=(0, 2))

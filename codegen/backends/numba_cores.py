@@ -186,37 +186,32 @@ def element(reading: Reading) -> str:
 
 
 def _along_rows(reading: Reading) -> str:
-    """The loop over rows (i), whose elements (k) belong to one channel or another."""
-    return _sums_along_rows(reading) if reading.sums else _map_along_rows(reading)
-
-
-def _map_along_rows(reading: Reading) -> str:
-    first = reading.data[0]
-    lines = [
-        *_head(reading, "rows", "channels side by side in rows"),
-        f"    for i in range({first}.shape[0]):",
-        f"        for k in range({first}.shape[1]):",
-        *_call(reading, "i, k", [f"{value}[k]" for value in reading.values], 12),
-        *(f"            {made}[i, k] = _store({one}, {made})" for made, one in each(reading)),
-    ]
-    return "\n".join(lines)
-
-
-def _sums_along_rows(reading: Reading) -> str:
-    """With four rows (r) at once, one from each quarter of the data."""
+    """The loop over rows (i), whose elements (k) belong to one channel or another, with a few rows
+    (r) at once, from as many parts of the data."""
     first = reading.data[0]
     lines = [
         *_head(reading, "rows", "channels side by side in rows"),
         f"    for i in range({first}.shape[1]):",
         f"        for k in range({first}.shape[2]):",
         *(f"            {value}_k = {value}[k]" for value in reading.values),
-        *(f"            {made}_k = 0" for made in reading.made),
-        "            for r in range(4):",
-        *_call(reading, "r, i, k", [f"{value}_k" for value in reading.values], 16),
-        *(f"                {made}_k += {one}" for made, one in each(reading)),
-        *(f"            {made}[k] += {made}_k" for made in reading.made),
     ]
+    if reading.sums:
+        lines += [f"            {made}_k = 0" for made in reading.made]
+    lines.append("            for r in range(len(rows)):")
+    lines += _call(reading, "r, i, k", [f"{value}_k" for value in reading.values], 16)
+    lines += _each_made(reading, "k", "r, i, k")
+    if reading.sums:
+        lines += [f"            {made}[k] += {made}_k" for made in reading.made]
     return "\n".join(lines)
+
+
+def _each_made(reading: Reading, total: str, index: str) -> list[str]:
+    """What one element gives: added to the totals, or stored."""
+    if reading.sums:
+        return [f"                {made}_{total} += {one}" for made, one in each(reading)]
+    return [
+        f"                {made}[{index}] = _store({one}, {made})" for made, one in each(reading)
+    ]
 
 
 def _along_runs(reading: Reading) -> str:
@@ -232,20 +227,19 @@ def _along_runs(reading: Reading) -> str:
         lines += [f"            {made}_run = 0" for made in reading.made]
     lines.append(f"            for s in range({first}.shape[2]):")
     lines += _call(reading, "i, c, s", [f"{value}_c" for value in reading.values], 16)
-    for made, one in each(reading):
-        store = f"{made}[i, c, s] = _store({one}, {made})"
-        lines.append(" " * 16 + (f"{made}_run += {one}" if reading.sums else store))
+    lines += _each_made(reading, "run", "i, c, s")
     if reading.sums:
         lines += [f"            {made}[c] += {made}_run" for made in reading.made]
     return "\n".join(lines)
 
 
 def _head(reading: Reading, loop: str, way: str) -> list[str]:
-    names = (*reading.data, *reading.values, *reading.made)
+    arrays = [f"{name}: Array" for name in (*reading.data, *reading.values, *reading.made)]
+    parameters = ["rows: Any", *arrays] if loop == "rows" else arrays
     made = "sums over the batch" if reading.sums else "the result"
     return [
         "@_in_any_order" if reading.sums and loop == "runs" else "@_compiled",
-        signature(f"{reading.name}_{loop}", [f"{name}: Array" for name in names], "None"),
+        signature(f"{reading.name}_{loop}", parameters, "None"),
         f'    """One reading of the data: {made}, {way}."""',
     ]
 

@@ -45,6 +45,9 @@ def test_the_text_that_is_compiled_is_exact(source: str) -> None:
     assert confirmed(kernel_exact.check(source, BATCH_NORM, REFERENCE, sizes=sizes))
     assert confirmed(exact_deployment.check(source, sizes=range(2, 5)))
     assert confirmed(exact_second_order.check(source, sizes=range(2, 5)))
+    four_at_once = source.replace("_NEAR = 2**11", "_NEAR = 0")
+    assert four_at_once != source
+    assert confirmed(kernel_exact.check(four_at_once, BATCH_NORM, REFERENCE, sizes=(4, 6, 9, 12)))
 
 
 @pytest.mark.parametrize(
@@ -56,6 +59,7 @@ def test_the_text_that_is_compiled_is_exact(source: str) -> None:
         ("mean = _near_mean(x, layout)", "mean = 0 * _near_mean(x, layout); layout = None"),
         ("sum_dy[c] += sum_dy_run", "sum_dy[c] = sum_dy_run"),
         ("sum_dy_k += made[0]", "sum_dy_k += made[1]"),
+        ("dx[r, i, k] = _store(made, dx)", "dx[0, i, k] = _store(made, dx)"),
         ("dx[i, c, s] = _store(made, dx)", "dx[i, c, 0] = _store(made, dx)"),
         ("[t[part] for t in totals]", "[t[part] * 1 for t in totals]"),
         ("np.repeat(value, run)", "np.repeat(value, run)[::-1]"),
@@ -65,7 +69,7 @@ def test_damage_is_noticed_in_exact_arithmetic(source: str, right: str, wrong: s
     right = right if right in source else right.removeprefix("y = ")
     wrong = wrong.removeprefix("y = ")
     assert right in source
-    damaged = source.replace(right, wrong)
+    damaged = source.replace(right, wrong).replace("_NEAR = 2**11", "_NEAR = 0")
     found = kernel_exact.check(damaged, BATCH_NORM, REFERENCE, sizes=(4, 6, 12))
     assert not confirmed(found)
 
@@ -102,10 +106,12 @@ def test_damage_to_rows_is_noticed_in_exact_arithmetic(right: str, wrong: str) -
 # --- Checked -------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("near", [0, 2**11])  # four rows at once, or as many as suit
 @pytest.mark.parametrize("name", HARD)
-def test_hard_batches(name: str) -> None:
+def test_hard_batches(name: str, near: int, monkeypatch: pytest.MonkeyPatch) -> None:
     from generated.numba_kernels import batch_norm
 
+    monkeypatch.setattr(batch_norm, "_NEAR", near)
     cases = tuple(case for case in CASES if (case.name, case.dtype) == (name, "float32"))
     assert cases
     assert not failures(accuracy.run(batch_norm, cases=cases, quick=True))
