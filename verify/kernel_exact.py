@@ -370,7 +370,7 @@ class _Kernel:
 def _guessed(module: ModuleType, centre: Array) -> Iterator[None]:
     """With that centre wherever a kernel would guess one near the mean."""
     own = {"_near_mean": module._near_mean} if hasattr(module, "_near_mean") else {}
-    vars(module).update({name: lambda *_: centre for name in own})
+    vars(module).update({name: lambda *_: centre.reshape(-1) for name in own})
     try:
         yield
     finally:

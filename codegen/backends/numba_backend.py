@@ -37,7 +37,7 @@ import math
 import numbers
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from threading import Thread
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 

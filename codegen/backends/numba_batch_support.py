@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numba
 import numpy as np
 
-from codegen.backends.numba_support import _BITS, _SHARE, _in_order, _together
+from codegen.backends.numba_support import _BITS, _SHARE, _compiled, _in_order, _together
 from codegen.backends.numpy_support import _BLOCK, _WIDE, Array, _Layout, _wide
 
 # --- copied from here on ---
@@ -26,7 +26,7 @@ _RUN = 24  # elements from which on a run is worth a loop of its own
 _LANES = 64, 256  # elements of a row that is too short, and of several together
 _PLACES = (None,) * 4  # how many rows at once, in a form whose length compiled code knows
 _NEAR = 2**11  # numbers that stay in the nearest cache while the data go by
-_SAMPLE = (16, 4)  # elements of one reduced axis, or of each of several, that give the centre
+_SAMPLE = (24, 4)  # elements of one reduced axis, or of each of several, that give the centre
 
 _Loops = tuple[Callable[..., None], Callable[..., None]]  # along rows, along runs
 
@@ -41,35 +41,37 @@ def _read(
 ) -> list[Array]:
     """One reading of the data: it writes results of their size, or returns sums over the batch.
 
-    ``values`` are one for each channel, and so are the sums.
+    ``values`` are one for each channel, (C,) or a number for all, and so are the sums: (C,).
     """
-    shape, axis = layout.shape, layout.axis
-    channels = shape[axis]
-    totals = [np.zeros(channels, _WIDE) for _ in range(sums)]
-    own = [
-        v.reshape(-1) if isinstance(v, np.ndarray) else np.full(channels, v, _WIDE) for v in values
-    ]
+    shape, axis, channels = layout.shape, layout.axis, layout.channels
+    totals = [*np.zeros((sums, channels), _WIDE)]
+    own = [v if isinstance(v, np.ndarray) else np.full(channels, v, _WIDE) for v in values]
     every = [*data, *results]
+    dtype = every[0].dtype
     if 0 in shape:
         pass
-    elif all(_in_order(a, every[0].dtype) for a in every):
-        whole = math.prod(shape[:axis]), channels, math.prod(shape[axis + 1 :])
-        if seen := _BITS.get(every[0].dtype.char):
+    elif all(_in_order(a, dtype) for a in every):
+        if seen := _BITS.get(dtype.char):
             every = [a.view(seen) for a in every]
+        whole = _whole(shape, axis)
         _share_out(loops, [a.reshape(whole) for a in every], len(data), totals, own)
     else:
         for block in _blocks(shape):
             copies = [np.ascontiguousarray(_wide(a[block])) for a in data]
             size = copies[0].shape
             copies += [np.empty(size, _WIDE) for _ in results]
-            whole = math.prod(size[:axis]), size[axis], math.prod(size[axis + 1 :])
             part = block[axis] if axis < len(block) else slice(None)
-            blocks = [c.reshape(whole) for c in copies]
+            blocks = [c.reshape(_whole(size, axis)) for c in copies]
             _share_out(loops, blocks, len(data), [t[part] for t in totals], [v[part] for v in own])
             for result, made in zip(results, copies[len(data) :], strict=True):
                 result[block] = made
-    group_shape = layout.group_shape
-    return [total.reshape(group_shape) for total in totals]
+    return totals
+
+
+@lru_cache(maxsize=256)
+def _whole(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
+    """(before, channels, after)."""
+    return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
 
 
 def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
@@ -91,7 +93,7 @@ def _share_out(
     before the channels, or else the channels."""
     shape = arrays[0].shape
     cut = 0 if shape[0] > 1 else 1
-    threads = min(math.prod(shape) // _SHARE, shape[cut])
+    threads = min(arrays[0].size // _SHARE, shape[cut])
     if threads > 1:
         threads = min(threads, numba.get_num_threads())
     if threads <= 1:
@@ -125,14 +127,16 @@ def _loop(
     held = (len(values) + len(sums)) * fold * lanes
     at_once = 4 if held > _NEAR else max(1, 4 // inputs) if sums else 1
     bulk = before - before % (at_once * fold)  # what is left over goes element by element
-    spread, found = values, sums
-    if fold * run > 1:
+    places = _PLACES[:at_once]
+    if bulk == before and fold * run == 1:
+        rows = [a.reshape(at_once, -1, lanes) for a in arrays]
+        along_rows(places, *rows[:inputs], *values, *rows[inputs:], *sums)
+        return
+    if bulk:
         spread = [np.tile(np.repeat(value, run), fold) for value in values]
         found = [np.zeros(fold * lanes, _WIDE) for _ in sums]
-    if bulk:
         rows = [a[:bulk].reshape(at_once, -1, fold * lanes) for a in arrays]
-        along_rows(_PLACES[:at_once], *rows[:inputs], *spread, *rows[inputs:], *found)
-    if fold * run > 1:
+        along_rows(places, *rows[:inputs], *spread, *rows[inputs:], *found)
         for total, one in zip(sums, found, strict=True):
             total += np.add.reduce(one.reshape(fold, channels, run), axis=(0, 2))
     if bulk < before:
@@ -140,15 +144,43 @@ def _loop(
         along_runs(*rest[:inputs], *values, *rest[inputs:], *sums)
 
 
+def _vectors(*values: Array) -> tuple[Array, ...]:
+    """Values of each channel without the axes along which they are the same: (C,)."""
+    return tuple([value.reshape(-1) for value in values])
+
+
+def _spread(layout: _Layout, *values: Array) -> tuple[Array, ...]:
+    """Values of each channel in the shape that broadcasts against the data."""
+    shape = layout.group_shape
+    return tuple([value.reshape(shape) for value in values])
+
+
+def _number(m: int) -> Any:
+    """m in the type of the computation, whose powers do not overflow."""
+    return np.full((), m, _WIDE)[()]
+
+
 def _near_mean(x: Array, layout: _Layout) -> Array:
     """A centre for each channel: the mean of a few elements."""
+    few, count = _few(layout)
+    mean: Array = np.add.reduce(x[few], layout.reduced, _WIDE) / count
+    return mean
+
+
+@lru_cache(maxsize=256)
+def _few(layout: _Layout) -> tuple[tuple[slice, ...], int]:
+    """Where there are a few elements of each channel, and how many; at least 1 is said."""
     most = _SAMPLE[len(layout.reduced) > 1]
-    step = [slice(None, None, -(-n // most) or 1) for n in layout.shape]
-    step[layout.axis] = slice(None)
-    sample = _wide(x[tuple(step)])
-    return layout.total(sample) / max(sample.size // max(layout.channels, 1), 1)
+    steps = [-(-n // most) or 1 for n in layout.shape]
+    steps[layout.axis] = 1
+    count = math.prod(-(-layout.shape[k] // steps[k]) for k in layout.reduced)
+    return tuple(slice(None, None, step) for step in steps), max(count, 1)
 
 
-def _far(rest: Array, squares: Array, m: int) -> bool:
+@_compiled
+def _far(rest: Array, squares: Array, m: Any) -> Any:
     """Whether a centre was so far from the mean that sums about it have lost digits."""
-    return bool((2 * m * rest**2 > squares).any())
+    far = False
+    for k in range(rest.size):
+        far |= 2 * m * rest[k] ** 2 > squares[k]
+    return far

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sympy import Pow, Symbol
 
-from codegen.backends.numpy_cores import READINGS, assignments, name_of, size_of
+from codegen.backends.numpy_cores import READINGS, assignments, name_of, size_of, sizes
 from codegen.backends.python_code import code
 from codegen.backends.python_lines import (
     WIDTH,
@@ -23,7 +23,7 @@ from codegen.backends.python_lines import (
     statement,
     tuple_of,
 )
-from codegen.ir import GroupPass, MapPass, Pass, Program, ReducePass
+from codegen.ir import Assign, GroupPass, MapPass, Pass, Program, ReducePass
 from codegen.names import CENTRE, CODE_NAMES, REST, SHIFTED, code_name
 from codegen.pipeline import Kernel
 from codegen.schedule import schedule
@@ -52,25 +52,44 @@ class Reading:
         return f"{self.name}_{'terms' if self.sums else 'element'}"
 
 
+@dataclass(frozen=True)
+class Once:
+    """What is computed once for each channel: from which ``values``, and what of it is ``made``
+    for others."""
+
+    name: str
+    step: GroupPass
+    values: tuple[str, ...]
+    made: tuple[str, ...]
+
+
 def numba_core(kernel: Kernel, data: Var, outputs: Sequence[str], about: str) -> str:
     """A scheduled kernel; it writes into ``outputs`` and returns its other results."""
     steps, squares = _near_mean(kernel, data)
-    passes = readings(kernel.name, steps, frozenset(data.axes))
+    steps = _postponed(steps)
+    full = frozenset(data.axes)
+    passes, groups = readings(kernel.name, steps, full), _groups(kernel, steps)
     functions = [text for one in passes for text in _functions(one)]
-    by_step = {id(one.step): one for one in passes}
+    functions += [_once(group) for group in groups]
+    parts: list[Reading | Once] = [*passes, *groups]
+    calls = {id(part.step): _call_of(part) for part in parts}
     given = [code_name(var) for var in kernel.program.given]
+    vectors = [code_name(v) for v in kernel.program.given if free_axes(v) and free_axes(v) != full]
     results = [name for var in kernel.program.results if (name := code_name(var)) not in outputs]
     parameters = [*(f"{name}: Any" for name in given), "layout: _Layout"]
     parameters += [f"{name}: Array" for name in outputs]
     lines = [signature(f"_{kernel.name}", parameters, "tuple[Array, ...]")]
     lines.append(f'    """{about}, in {READINGS[len(passes)]} of the data."""')
     # Without elements all sums are zero, and with m = 1 so is what depends on them.
-    lines += [line.replace("layout.m", "max(layout.m, 1)") for line in size_of(kernel)]
+    lines += [line.replace("layout.m", "_number(max(layout.m, 1))") for line in size_of(kernel)]
+    if vectors:
+        lines.append(call(f"{_targets(vectors)} = _vectors", vectors, 4))
     if squares:
-        lines += _centred(steps, by_step, data, squares)
+        lines += _centred(steps, calls, data, squares)
     else:
-        lines += [line for step in steps for line in _step(step, by_step)]
-    return "\n\n\n".join([*functions, "\n".join([*lines, f"    return {tuple_of(results)}"])])
+        lines += [line for step in steps for line in calls[id(step)]]
+    returned = call("return _spread", ["layout", *results], 4) if results else "    return ()"
+    return "\n\n\n".join([*functions, "\n".join([*lines, returned])])
 
 
 # --- The order of passes --------------------------------------------------------------------------
@@ -98,12 +117,12 @@ def _near_mean(kernel: Kernel, data: Var) -> tuple[tuple[Pass, ...], str]:
 
 
 def _centred(
-    steps: Sequence[Pass], readings: dict[int, Reading], data: Var, squares: str
+    steps: Sequence[Pass], calls: dict[int, list[str]], data: Var, squares: str
 ) -> list[str]:
     """The sums about a guess, and if that was far from the mean, about what they make of it."""
     first = next(k for k, step in enumerate(steps) if isinstance(step, MapPass))
     mean, rest = CODE_NAMES[CENTRE], CODE_NAMES[REST]
-    body = [line for step in steps[:first] for line in _step(step, readings)]
+    body = [line for step in steps[:first] for line in calls[id(step)]]
     return [
         "    # Any centre gives the same results, but for rounding: the mean of a few elements.",
         f"    {mean} = _near_mean({code_name(data)}, layout)",
@@ -112,22 +131,80 @@ def _centred(
         f"        if not (again and _far({rest}, {squares}, {data.axes[0].size})):",
         "            break",
         f"        {mean} = {mean} + {rest}",
-        *(line for step in steps[first:] for line in _step(step, readings)),
+        *(line for step in steps[first:] for line in calls[id(step)]),
     ]
 
 
-def _step(step: Pass, readings: dict[int, Reading]) -> list[str]:
-    if isinstance(step, GroupPass):
-        return ["    # Once for each channel.", *assignments(step.assigns, name_of)]
-    reading = readings[id(step)]
-    loops = f"({reading.name}_rows, {reading.name}_runs)"
-    arguments = [loops, "layout", argument(reading.data), argument(reading.values)]
-    if reading.sums:
+def _call_of(part: Reading | Once) -> list[str]:
+    """The lines of a core that call a part of it."""
+    if isinstance(part, Once):
+        target = part.made[0] if len(part.made) == 1 else _targets(part.made)
+        return ["    # Once for each channel.", call(f"{target} = {part.name}", part.values, 4)]
+    loops = f"({part.name}_rows, {part.name}_runs)"
+    arguments = [loops, "layout", argument(part.data), argument(part.values)]
+    if part.sums:
         note = "    # One reading of the data: sums over the batch."
-        target = f"{_targets(reading.made)} = _read"
-        return [note, call(target, [*arguments, f"sums={len(reading.made)}"], 4)]
+        target = f"{_targets(part.made)} = _read"
+        return [note, call(target, [*arguments, f"sums={len(part.made)}"], 4)]
     note = "    # One reading of the data: the result, rounded once as it is stored."
-    return [note, call("_read", [*arguments, f"results={argument(reading.made)}"], 4)]
+    return [note, call("_read", [*arguments, f"results={argument(part.made)}"], 4)]
+
+
+# --- What is computed once for each channel -------------------------------------------------------
+
+
+def _postponed(steps: Sequence[Pass]) -> tuple[Pass, ...]:
+    """The same with what no reading needs in between computed together with what comes later."""
+    kept: list[Pass] = []
+    for k, step in enumerate(steps):
+        later = next((j for j in range(k + 1, len(steps)) if isinstance(steps[j], GroupPass)), 0)
+        if isinstance(step, GroupPass) and later:
+            made = {code_name(a.target) for a in step.assigns}
+            if not any(made & _read_by(one) for one in steps[k + 1 : later]):
+                group = GroupPass((*step.assigns, *_assigns(steps[later])))
+                return _postponed((*kept, *steps[k + 1 : later], group, *steps[later + 1 :]))
+        kept.append(step)
+    return tuple(kept)
+
+
+def _groups(kernel: Kernel, steps: Sequence[Pass]) -> list[Once]:
+    """Every pass over the channels, with a name of its own."""
+    found: list[Once] = []
+    used = {code_name(var) for var in kernel.program.results} | {CODE_NAMES[REST]}
+    for step in steps:
+        if isinstance(step, GroupPass):
+            others = {name for one in steps if one is not step for name in _read_by(one)}
+            made = [code_name(a.target) for a in step.assigns]
+            name = f"_{kernel.name}_once" + (f"_{len(found) + 1}" if found else "")
+            values = sorted(_read_by(step) - {*made})
+            kept = tuple(one for one in made if one in others | used)
+            found.append(Once(name, step, tuple(values), kept))
+    return found
+
+
+def _read_by(step: Pass) -> set[str]:
+    """The names of what a pass reads, sizes included."""
+    assigns = _assigns(step)
+    return {code_name(v) for a in assigns for v in variables(a.expr)} | {*sizes(assigns)}
+
+
+def _assigns(step: Pass) -> tuple[Assign, ...]:
+    if isinstance(step, GroupPass):
+        return step.assigns
+    return (*step.local, *(step.sums if isinstance(step, ReducePass) else step.results))
+
+
+def _once(group: Once) -> str:
+    """The formulas of one value for each channel."""
+    lines = ["@_compiled", signature(group.name, [f"{v}: Any" for v in group.values], "Any")]
+    lines.append('    """What there is once for each channel."""')
+    *assigns, last = group.step.assigns
+    if group.made == (code_name(last.target),):
+        lines += assignments(assigns, name_of)
+        return "\n".join([*lines, *statement(f"return {code(last.expr, name_of)}", last.note, 4)])
+    lines += assignments(group.step.assigns, name_of)
+    returned = group.made[0] if len(group.made) == 1 else _targets(group.made)
+    return "\n".join([*lines, f"    return {returned}"])
 
 
 # --- The functions of a reading -------------------------------------------------------------------
@@ -263,4 +340,7 @@ def argument(names: Sequence[str]) -> str:
 
 
 def _targets(names: Sequence[str]) -> str:
-    return f"({names[0]},)" if len(names) == 1 else ", ".join(names)
+    """A tuple as it stands in a line of a core, with each name on its own line where they are
+    many."""
+    text = tuple_of(names)
+    return text if len(text) <= WIDTH - 16 else f"(\n{one_a_line(names, 8)}    )"

@@ -74,8 +74,7 @@ def _core(kernel: Kernel, data: Var, outputs: Sequence[str], about: str) -> str:
     return core(kernel, data, outputs, about)
 
 
-IMPORTS = BATCH.imports.replace("Iterator,", "Callable, Iterator,")
-IN_BLOCKS = replace(BATCH, core=_core, support=_support, imports=IMPORTS)
+IN_BLOCKS = replace(BATCH, core=_core, support=_support)
 IN_FLOAT32 = replace(
     IN_BLOCKS,
     about=BATCH.about.replace(

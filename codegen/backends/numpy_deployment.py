@@ -301,5 +301,5 @@ def _columns(array: Array, name: str) -> _Layout:
     """A layout with the channels along the first axis."""
     if array.ndim == 0:
         raise ValueError(f"{{name}} has shape (); (C,) or more axes are needed")
-    return _Layout(array.shape, 0, tuple(range(1, array.ndim)))
+    return _known_layout(array.shape, 0)
 '''

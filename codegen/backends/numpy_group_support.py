@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 
 from codegen.backends.numpy_instance_support import _channel_axis
-from codegen.backends.numpy_rows_support import _Layout
+from codegen.backends.numpy_rows_support import _known_layout, _Layout
 from codegen.backends.numpy_support import Array
 
 # --- copied from here on ---
@@ -25,7 +25,7 @@ def _layout(x: Array, groups: int, axis: int) -> _Layout:
             f"shape {x.shape}"
         )
     view = (*x.shape[:channel], count, channels // count, *x.shape[channel + 1 :])
-    return _Layout(x.shape, view, (0, channel), (channel, channel + 1), (channels,))
+    return _known_layout(x.shape, view, (0, channel), (channel, channel + 1), (channels,))
 
 
 def _grouped(array: Array, layout: _Layout) -> Array:

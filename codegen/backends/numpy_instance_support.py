@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 
-from codegen.backends.numpy_rows_support import _Layout
+from codegen.backends.numpy_rows_support import _known_layout, _Layout
 from codegen.backends.numpy_support import Array
 
 # --- copied from here on ---
@@ -13,7 +13,7 @@ from codegen.backends.numpy_support import Array
 def _layout(x: Array, axis: int) -> _Layout:
     """The layout of x whose channels are along ``axis``; a row is a channel of a sample."""
     channel = _channel_axis(x, axis)
-    return _Layout(x.shape, x.shape, (0, channel), (channel,), (x.shape[channel],))
+    return _known_layout(x.shape, x.shape, (0, channel), (channel,), (x.shape[channel],))
 
 
 def _channel_axis(x: Array, axis: int) -> int:

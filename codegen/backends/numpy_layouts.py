@@ -124,9 +124,9 @@ def _support(*names: str) -> str:
 
 
 def _defined(chunk: str) -> str:
-    """The name that a top-level class or function starts with."""
+    """The name that a top-level class, function or constant starts with."""
     words = chunk.replace("(", " ").replace(":", " ").split()
-    return words[1] if words[0] in ("class", "def") else ""
+    return words[1] if words[0] in ("class", "def") else words[0]
 
 
 AXIS = Option("axis", "int", "1", "int", "layout.axis")

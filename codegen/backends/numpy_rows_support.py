@@ -9,45 +9,45 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from codegen.backends.numpy_support import _BLOCK, _WIDE, Array, _array
 
-REPLACED = {"_Layout": "_Layout", "_layout": "_layout", "_per_channel": "_learnt"}
+REPLACED = {
+    "_Layout": "_Layout",
+    "_known_layout": "_known_layout",
+    "_layout": "_layout",
+    "_per_channel": "_learnt",
+}
 
 # --- copied from here on ---
 
 
-class _Layout(NamedTuple):
+class _Layout:
     """How x is read as rows, each reduced over its own elements, and cut into blocks of them.
 
-    ``view`` is the shape of x in which ``kept`` are the axes that tell rows apart and ``learnt``
-    those along which parameters extend; ``features`` is the shape that a parameter is given in.
+    ``view`` is the shape of x in which ``kept`` are the axes that tell rows apart, of lengths
+    ``rows``, and ``learnt`` those along which parameters extend; ``features`` is the shape that a
+    parameter is given in.  A row has ``m`` elements.
     """
 
-    shape: tuple[int, ...]
-    view: tuple[int, ...]
-    kept: tuple[int, ...]
-    learnt: tuple[int, ...]
-    features: tuple[int, ...]
-
-    @property
-    def reduced(self) -> tuple[int, ...]:
-        return tuple(k for k in range(len(self.view)) if k not in self.kept)
-
-    @property
-    def rows(self) -> tuple[int, ...]:
-        """The shape of the axes that are not reduced: one row for each of their elements."""
-        return tuple(self.view[k] for k in self.kept)
-
-    @property
-    def m(self) -> int:
-        """How many elements each row has."""
-        return math.prod(self.view[k] for k in self.reduced)
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        view: tuple[int, ...],
+        kept: tuple[int, ...],
+        learnt: tuple[int, ...],
+        features: tuple[int, ...],
+    ) -> None:
+        self.shape, self.view, self.kept = shape, view, kept
+        self.learnt, self.features = learnt, features
+        self.reduced = tuple(k for k in range(len(view)) if k not in kept)
+        self.rows = tuple(view[k] for k in kept)
+        self.m = math.prod(view[k] for k in self.reduced)
 
     def per_row(self) -> Array:
         """Room for one value for each row, in the shape that broadcasts against the data."""
@@ -96,6 +96,9 @@ class _Layout(NamedTuple):
                 yield tuple(block)
 
 
+_known_layout: Callable[..., _Layout] = lru_cache(maxsize=256)(_Layout)
+
+
 def _layout(x: Array, axes: Sequence[int]) -> _Layout:
     """The layout of x whose rows extend along ``axes``, some of the last ones in any order."""
     try:
@@ -112,7 +115,7 @@ def _layout(x: Array, axes: Sequence[int]) -> _Layout:
         )
     features = x.shape[leading:]
     kept, reduced = tuple(range(leading)), tuple(range(leading, x.ndim))
-    return _Layout(x.shape, x.shape, kept, reduced, features)
+    return _known_layout(x.shape, x.shape, kept, reduced, features)
 
 
 def _learnt(

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,26 +27,18 @@ _WORK: Any = 10_000  # how hard to look for overlap before comparing bounds; Num
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
-class _Layout(NamedTuple):
-    """Which axes of an array are reduced, and how it is cut into blocks along the longest."""
+class _Layout:
+    """Which axes of an array are reduced, and how it is cut into blocks along the longest.
 
-    shape: tuple[int, ...]
-    axis: int
-    reduced: tuple[int, ...]
+    A channel has ``m`` elements; in ``group_shape`` one value for each channel broadcasts against
+    the data.
+    """
 
-    @property
-    def m(self) -> int:
-        """How many elements each channel has."""
-        return math.prod(self.shape[k] for k in self.reduced)
-
-    @property
-    def channels(self) -> int:
-        return self.shape[self.axis]
-
-    @property
-    def group_shape(self) -> tuple[int, ...]:
-        """The shape in which one value for each channel broadcasts against the data."""
-        return tuple(n if k == self.axis else 1 for k, n in enumerate(self.shape))
+    def __init__(self, shape: tuple[int, ...], axis: int) -> None:
+        self.shape, self.axis, self.channels = shape, axis, shape[axis]
+        self.reduced = tuple(k for k in range(len(shape)) if k != axis)
+        self.m = math.prod(shape[k] for k in self.reduced)
+        self.group_shape = tuple(n if k == axis else 1 for k, n in enumerate(shape))
 
     def zeros(self) -> Array:
         """Where the totals of blocks are added up."""
@@ -66,6 +59,9 @@ class _Layout(NamedTuple):
             yield (*(slice(None),) * longest, slice(start, start + rows))
 
 
+_known_layout: Callable[..., _Layout] = lru_cache(maxsize=256)(_Layout)
+
+
 def _layout(x: Array, axis: int) -> _Layout:
     """The layout of x with its channels along ``axis``; reduced over all other axes."""
     if x.ndim < 2:
@@ -76,8 +72,7 @@ def _layout(x: Array, axis: int) -> _Layout:
         raise TypeError(f"axis is {axis!r}; an integer is needed") from None
     if not -x.ndim <= index < x.ndim:
         raise ValueError(f"axis {index} is out of range for x of shape {x.shape}")
-    index %= x.ndim
-    return _Layout(x.shape, index, tuple(k for k in range(x.ndim) if k != index))
+    return _known_layout(x.shape, index % x.ndim)
 
 
 def _wide(block: Array) -> Array:
@@ -127,7 +122,7 @@ def _real(name: str, value: float) -> float:
 def _overlap(first: Array, second: Array) -> bool:
     """Whether two arrays share an element; where that is too hard to tell, whether they might."""
     try:
-        return bool(np.shares_memory(first, second, max_work=_WORK))
+        return bool(np.shares_memory(first, second, _WORK))
     except np.exceptions.TooHardError:
         return bool(np.may_share_memory(first, second))
 
@@ -168,7 +163,10 @@ def _result(
         raise TypeError(f"out for {name} has dtype {out.dtype}; {dtype} is needed")
     if not out.flags.writeable:
         raise ValueError(f"out for {name} is read-only")
-    if out.size and any(s == 0 and n > 1 for s, n in zip(out.strides, out.shape, strict=True)):
+    shared = 0 in out.strides and any(
+        n > 1 for n, s in zip(shape, out.strides, strict=True) if not s
+    )
+    if shared and out.size:
         raise ValueError(f"out for {name} has elements that share memory")
     if replaces is not None and _overlap(out, replaces) and not _same_memory(out, replaces):
         raise ValueError(f"out for {name} overlaps an input without being exactly that array")
