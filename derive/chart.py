@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sympy import Expr, Function, Pow
 
@@ -55,7 +56,7 @@ class Identity:
     value: Expr
     source: Var
 
-    @property
+    @cached_property
     def bound(self) -> frozenset[str]:
         """The names of the axes summed over; a sum over several is a sum of sums here."""
         return frozenset(a.base for total in self.total.atoms(SumOver) for a in total.axes)
@@ -79,7 +80,7 @@ class Chart:
     normalised: Var | None = None
     solved: Definition | None = None
 
-    @property
+    @cached_property
     def labels(self) -> frozenset[str]:
         """Of every quantity that the coordinates replace, or speak of."""
         named = [*self.eliminated, *self.roots, *(d.var.label for d in self.aliases.values())]

@@ -14,14 +14,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
-from sympy import QQ, Add, Expr, Function, Integer, Mul, Pow, exp, integer_nthroot
-from sympy.polys.fields import FracField
+from sympy import Add, Expr, Function, Integer, Mul, Pow, exp, integer_nthroot
 
 from derive.chart import Chart, Identity, NotNormalError, lowest, match, settled
 from derive.denominators import Denominators
+from derive.elimination import elimination_order
 from derive.expr import (
     Axis,
     Definition,
@@ -42,6 +42,9 @@ from derive.polynomial import (
     Poly,
     minus,
     plus,
+    raised,
+    rational,
+    rational_functions,
     scale,
     times,
 )
@@ -60,17 +63,25 @@ class NormalForm:
         self.chart = chart
         self.known = dict(known or {})
         self.cited: list[Identity] = []
-        self.field: Any = FracField(chart.constants, QQ)
+        self.field: Any = rational_functions(chart.constants)
         self._constants = dict(zip(chart.constants, self.field.gens, strict=True))
         self._cache: dict[Expr, tuple[Poly, tuple[Identity, ...]]] = {}
+        self._checked: set[tuple[Expr, int]] = set()
         self._denominators = Denominators(self.field, chart.roots)
         self._extends: NormalForm | None = None
+        self._extensions: dict[tuple[tuple[str, Definition], ...], NormalForm] = {}
         self._new: frozenset[str] = frozenset()
 
     def knowing(self, known: Mapping[str, Definition]) -> NormalForm:
-        """The same chart with more definitions to unfold."""
+        """The same chart with more definitions to unfold; for the same ones, the same object."""
+        if (key := tuple(known.items())) not in self._extensions:
+            self._extensions[key] = self._extended(known)
+        return self._extensions[key]
+
+    def _extended(self, known: Mapping[str, Definition]) -> NormalForm:
         extended = copy(self)
-        extended.known, extended.cited, extended._cache = {**self.known, **known}, [], {}
+        extended.known, extended.cited = {**self.known, **known}, []
+        extended._cache, extended._extensions = {}, {}
         new = frozenset(label for label in known if known[label] != self.known.get(label))
         spoken = (labels(definition.expr) for definition in self.known.values())
         apart = new.isdisjoint(self.chart.labels.union(self.known, *spoken))
@@ -119,17 +130,18 @@ class NormalForm:
         """The normal form, with the identities that it took."""
         if self._extends is not None and self._new.isdisjoint(labels(expr)):
             return self._extends._remembered(expr)
-        if expr not in self._cache:
+        found = self._cache.get(expr)
+        if found is None:
             outer, self.cited = self.cited, []
             result = self._denominators.reduce(self._align(self._convert(expr)))
             self._check(result)
-            self._cache[expr] = result, tuple(self.cited)
+            found = self._cache[expr] = result, tuple(self.cited)
             self.cited = outer
-        return self._cache[expr]
+        return found
 
     def _convert(self, expr: Expr) -> Poly:
         if expr.is_Rational:
-            return self._constant(self.field(QQ(int(expr.p), int(expr.q))))
+            return self._constant(rational(self.field, int(expr.p), int(expr.q)))
         if expr in self._constants:
             return self._constant(self._constants[expr])
         if isinstance(expr, Var):
@@ -142,10 +154,7 @@ class NormalForm:
         if isinstance(expr, Add):
             return plus(*(self.poly(arg) for arg in expr.args))
         if isinstance(expr, Mul):
-            product = self._constant(self.field.one)
-            for arg in expr.args:
-                product = times(product, self.poly(arg))
-            return product
+            return reduce(times, map(self.poly, expr.args))
         if isinstance(expr, Pow):
             return self._power(self.poly(expr.base), expr.exp)
         if isinstance(expr, SumOver):
@@ -199,10 +208,7 @@ class NormalForm:
         if not exponent.is_Rational:
             raise NotNormalError(f"the exponent {exponent} is not a rational number")
         if exponent.is_Integer and exponent >= 0:
-            product = self._constant(self.field.one)
-            for _ in range(int(exponent)):
-                product = times(product, base)
-            return product
+            return reduce(times, [base] * int(exponent), self._constant(self.field.one))
         if not base:
             raise NotNormalError("division by an expression that is identically zero")
         if any(isinstance(generator, Delta) for powers in base for generator, _ in powers):
@@ -229,20 +235,22 @@ class NormalForm:
     def _coefficient_power(self, coefficient: Coefficient, exponent: Expr) -> Coefficient:
         p, q = int(exponent.p), int(exponent.q)
         if q == 1:
-            return coefficient**p
+            return raised(coefficient, p)
         number = coefficient.as_expr()
         if number.is_Rational and number > 0:
             (top, above), (bottom, below) = (
                 integer_nthroot(int(n), q) for n in number.as_numer_denom()
             )
             if above and below:
-                return self.field(QQ(top, bottom)) ** p
+                return raised(rational(self.field, top, bottom), p)
         raise NotNormalError(f"the root of {number} is not rational")
 
     # --- Sums and deltas -------------------------------------------------------------------------
 
     def _align(self, poly: Poly) -> Poly:
         """δᵢⱼ f(j) = δᵢⱼ f(i), and δᵢⱼ² = δᵢⱼ."""
+        if not any(isinstance(generator, Delta) for powers in poly for generator, _ in powers):
+            return poly
         return plus(*(self._aligned(powers, value) for powers, value in poly.items()))
 
     def _aligned(self, powers: Monomial, coefficient: Coefficient) -> Poly:
@@ -262,7 +270,7 @@ class NormalForm:
         product = self._constant(coefficient)
         for generator, power in powers:
             factor = self.poly(rename(generator, indices))
-            product = times(product, self._power(factor, mul(power)))
+            product = times(product, factor if power == 1 else self._power(factor, Integer(power)))
         return product
 
     def _sum(self, body: Poly, axes: tuple[Axis, ...]) -> Poly:
@@ -279,8 +287,10 @@ class NormalForm:
                 rest = [(g, p) for g, p in powers if g != delta]
                 body = self._renamed(rest, {gone: stays}, coefficient)
                 return self._sum(body, tuple(axis for axis in axes if axis != gone))
-        inside, axes = self._flatten(powers, axes)
-        return self._eliminate(self._renamed(inside, {}, coefficient), axes)
+        inside, every = self._flatten(powers, axes)
+        if len(every) == len(axes):  # nothing was merged: this is normal
+            return self._eliminate({powers: coefficient}, axes)
+        return self._eliminate(self._renamed(inside, {}, coefficient), every)
 
     def _flatten(
         self, powers: Monomial, axes: tuple[Axis, ...]
@@ -312,18 +322,11 @@ class NormalForm:
         return parts, axes
 
     def _eliminate(self, poly: Poly, axes: tuple[Axis, ...]) -> Poly:
-        """Σ over the axes, one at a time, each over just the factors that vary with it.
-
-        The order is fixed by the term itself: the axis that entangles the fewest others goes first
-        (Σₙ꜀ γ꜀gₙ꜀ = Σ꜀ γ꜀ Σₙ gₙ꜀), then those that the identities speak of.
-        """
+        """Σ over the axes, one at a time, each over just the factors that vary with it."""
         total: Poly = {}
         for powers, coefficient in self._denominators.reduce(poly).items():
-            order = list(axes)
-            if len(order) > 1:
-                order.sort(key=lambda axis: self._elimination_key(axis, powers, axes))
             term: Poly = {powers: coefficient}
-            for axis in order:
+            for axis in elimination_order(axes, powers, self.chart):
                 term = self._denominators.reduce(
                     plus(*(self._over(axis, *item) for item in term.items()))
                 )
@@ -331,8 +334,8 @@ class NormalForm:
         return total
 
     def _over(self, axis: Axis, powers: Monomial, coefficient: Coefficient) -> Poly:
-        inside = [(g, p) for g, p in powers if axis in free_axes(g)]
-        term: Poly = {tuple(item for item in powers if item not in inside): coefficient}
+        inside = [item for item in powers if axis in free_axes(item[0])]
+        term: Poly = {tuple(item for item in powers if axis not in free_axes(item[0])): coefficient}
         if inside:
             return times(term, self._atom(inside, axis))
         return scale(term, self._size(axis))
@@ -341,18 +344,6 @@ class NormalForm:
         if axis.size not in self._constants:
             raise NotNormalError(f"the size {axis.size} of {axis} is not among the constants")
         return self._constants[axis.size]
-
-    def _elimination_key(
-        self, axis: Axis, powers: Monomial, axes: tuple[Axis, ...]
-    ) -> tuple[int, bool, str, list[str], str]:
-        around = [(g, p) for g, p in powers if axis in free_axes(g)]
-        entangled = {a for g, _ in around for a in free_axes(g)} & set(axes)
-        named = any(axis.base in identity.bound for identity in self.chart.identities)
-        # Where it occurs tells apart two indices over one range, whatever they are called.
-        others = {a: Axis(f"({a.base})", a.size.name) for a in entangled}
-        marked = {**others, axis: Axis("(this)", axis.size.name)}
-        occurs = sorted(f"{rename(g, marked)} ** {p}" for g, p in around)
-        return len(entangled), not named, axis.base, occurs, axis.name
 
     def _atom(self, parts: list[tuple[Expr, int]], axis: Axis) -> Poly:
         """One irreducible sum as a generator, or what an identity says it is."""
@@ -373,11 +364,13 @@ class NormalForm:
         """Whole powers of generators only, inside sums too, and nothing that was eliminated."""
         for powers in poly:
             for generator, power in powers:
-                self._check_generator(generator, power)
+                if not isinstance(power, int):
+                    raise NotNormalError(f"the power {power} of {generator} is not whole")
+                if (generator, power) not in self._checked:
+                    self._check_generator(generator, power)
+                    self._checked.add((generator, power))
 
-    def _check_generator(self, generator: Expr, power: Expr | int) -> None:
-        if not isinstance(power, int):
-            raise NotNormalError(f"the power {power} of {generator} is not whole")
+    def _check_generator(self, generator: Expr, power: int) -> None:
         if isinstance(generator, SumOver):
             for factor, exponent in _powers(generator.body):
                 self._check_generator(factor, exponent)

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from sympy import Expr
+from sympy import ZZ, Expr
+from sympy.polys.fields import FracField
 
 Coefficient = Any  # an element of SymPy's FracField, which is untyped
 Monomial = tuple[tuple[Expr, int], ...]
@@ -37,10 +38,11 @@ def monomial(powers: Mapping[Expr, int]) -> Monomial:
 
 def plus(*polys: Poly) -> Poly:
     """The sum."""
-    total: Poly = {}
-    for poly in polys:
+    total = dict(polys[0]) if polys else {}
+    for poly in polys[1:]:
         for powers, coefficient in poly.items():
-            value = _sum(total[powers], coefficient) if powers in total else coefficient
+            before = total.get(powers)
+            value = coefficient if before is None else _sum(before, coefficient)
             if value:
                 total[powers] = value
             else:
@@ -53,17 +55,44 @@ def minus(left: Poly, right: Poly) -> Poly:
     return plus(left, {powers: -coefficient for powers, coefficient in right.items()})
 
 
-# Remembered: few coefficients occur, and a gcd cancels each sum and product of them.
+# Remembered: few coefficients occur, and a gcd cancels each sum and product of them.  Equal ones
+# are one object: that two objects are equal takes SymPy long to see.
+
+
+@cache
+def rational_functions(constants: tuple[Expr, ...]) -> Any:
+    """The field of coefficients: numerators and denominators have whole coefficients."""
+    field = FracField(constants, ZZ)
+    for value in (field.one, *field.gens):
+        _one_object(value)
+    return field
+
+
+@cache
+def rational(field: Any, p: int, q: int) -> Coefficient:
+    """p/q in the field."""
+    return _one_object(field(p) / field(q))
+
+
+@cache
+def _one_object(value: Coefficient) -> Coefficient:
+    return value
 
 
 @cache
 def _sum(p: Coefficient, q: Coefficient) -> Coefficient:
-    return p + q
+    return _one_object(p + q)
 
 
 @cache
 def _product(p: Coefficient, q: Coefficient) -> Coefficient:
-    return p * q
+    return _one_object(p * q)
+
+
+@cache
+def raised(value: Coefficient, exponent: int) -> Coefficient:
+    """A coefficient to a whole power."""
+    return _one_object(value**exponent)
 
 
 def times(left: Poly, right: Poly) -> Poly:
@@ -72,12 +101,12 @@ def times(left: Poly, right: Poly) -> Poly:
     for a, p in left.items():
         for b, q in right.items():
             powers = join(a, b)
-            product = _product(p, q)
-            value = _sum(product, total[powers]) if powers in total else product
+            product, before = _product(p, q), total.get(powers)
+            value = product if before is None else _sum(before, product)
             if value:
                 total[powers] = value
             else:
-                total.pop(powers, None)
+                del total[powers]
     return total
 
 
