@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from sympy import Add, Expr, Integer, Mul, Pow, Rational, Symbol, sympify
+from sympy import Add, Expr, Integer, Mul, Pow, Rational, S, Symbol, sympify
 
 Role = Literal["value", "adjoint", "tangent"]
 
@@ -224,9 +224,13 @@ def has_sum(expr: Expr) -> bool:
     return isinstance(expr, SumOver) or any(has_sum(arg) for arg in expr.args)
 
 
-def variables(expr: Expr) -> list[Var]:
+@cache
+def variables(expr: Expr) -> tuple[Var, ...]:
     """Every Var in the expression, each once, in the order of their SymPy names."""
-    return sorted(expr.atoms(Var), key=lambda var: var.name)
+    if isinstance(expr, Var):
+        return (expr,)
+    found = {var for arg in expr.args for var in variables(arg)}
+    return tuple(sorted(found, key=lambda var: var.name))
 
 
 def sorted_axes(axes: Iterable[Axis]) -> tuple[Axis, ...]:
@@ -257,12 +261,12 @@ def mul(*factors: Expr | int) -> Expr:
             coefficient = coefficient * factor
         else:
             base, exponent = factor.as_base_exp()
-            powers[base] = powers.get(base, Integer(0)) + exponent
+            powers[base] = powers[base] + exponent if base in powers else exponent
     if coefficient.is_zero:
         return Integer(0)
     parts: list[Expr] = []
     for base, exponent in powers.items():
-        part = Pow(base, exponent)
+        part = base if exponent is S.One else Pow(base, exponent)
         if part.is_Number:
             coefficient = coefficient * part
         else:
@@ -271,7 +275,7 @@ def mul(*factors: Expr | int) -> Expr:
         return mul(coefficient, *parts)
     if coefficient != 1 or not parts:
         parts.insert(0, coefficient)
-    product: Expr = Mul._from_args(parts)
+    product: Expr = Mul._from_args(parts, is_commutative=True)
     return product
 
 
@@ -286,11 +290,11 @@ def add(*terms: Expr | int) -> Expr:
             stack.extend(reversed(term.args))
         else:
             number, rest = term.as_coeff_Mul()
-            coefficients[rest] = coefficients.get(rest, Integer(0)) + number
+            coefficients[rest] = coefficients[rest] + number if rest in coefficients else number
     parts = [mul(number, rest) for rest, number in coefficients.items() if number != 0]
     if any(isinstance(part, Add) for part in parts):  # 2(a + b) - (a + b) has become a + b
         return add(*parts)
-    total: Expr = Add._from_args(parts)
+    total: Expr = Add._from_args(parts, is_commutative=True)
     return total
 
 
@@ -316,7 +320,7 @@ def canonical(expr: Expr) -> Expr:
 
 def rename(expr: Expr, indices: Mapping[Axis, Axis]) -> Expr:
     """The expression at other indices; bound axes are left alone and never capture a new index."""
-    if not indices:
+    if free_axes(expr).isdisjoint(indices):
         return expr
     if isinstance(expr, Var):
         return expr.at(*(indices.get(axis, axis) for axis in expr.axes))
@@ -375,12 +379,8 @@ def substitute(expr: Expr, table: Mapping[str, Definition]) -> Expr:
         return table[expr.label].at(*expr.axes) if expr.label in table else expr
     if isinstance(expr, SumOver):
         # A replacement may bring an index of its own (the δᵢⱼ of a Jacobian): it must stay free.
-        foreign = frozenset[Axis]().union(
-            *(
-                free_axes(definition.expr) - frozenset(definition.var.axes)
-                for definition in table.values()
-            )
-        )
+        read = (table[label] for label in labels(expr) if label in table)
+        foreign = frozenset[Axis]().union(*(free_axes(d.expr) - set(d.var.axes) for d in read))
         expr = avoid(expr, foreign)
         total: Expr = SumOver(substitute(expr.body, table), *expr.axes)
         return total

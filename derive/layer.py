@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from sympy import Add, Expr, Mul, Symbol
 
@@ -73,13 +74,13 @@ class Layer:
         seen: set[Axis] = set().union(*(var.axes for var in (*self.inputs, *self.parameters)))
         return sorted_axes(seen)
 
-    @property
+    @cached_property
     def constants(self) -> tuple[Expr, ...]:
         """What varies over no axis and gets no gradient: sizes, and parameters such as ε."""
         sizes = tuple(axis.size for axis in self.axes)
         return sizes + tuple(var for var in self.parameters if not var.axes)
 
-    @property
+    @cached_property
     def reduced_axes(self) -> tuple[Axis, ...]:
         """The axes that some definition sums over, those of the data first."""
         sums: set[SumOver] = set().union(*(d.expr.atoms(SumOver) for d in self.definitions))

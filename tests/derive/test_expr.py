@@ -88,7 +88,7 @@ def test_free_axes_and_variables() -> None:
     assert free_axes(mul(x, SumOver(x, n))) == {n, c}
     assert free_axes(Delta(n, n1)) == {n, n1}
     assert free_axes(Integer(2)) == frozenset()
-    assert variables(add(x, gamma, x.at(n1, c), total)) == [gamma, x.at(n1, c), x]
+    assert variables(add(x, gamma, x.at(n1, c), total)) == (gamma, x.at(n1, c), x)
     assert sorted_axes({n1, c, n}) == (c, n, n1)
 
 
