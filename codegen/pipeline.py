@@ -147,12 +147,13 @@ def certify_program(
         known[CENTRE] = Definition(centre, add(mu.var, mul(-1, rest)))
     theirs = derivation.normal_form
     ours = theirs.knowing(known) if known else theirs
+    values = _unfolded(program)
     results = [result for result in program.results if result.label != CENTRE]
     for result in results:
         if result.label not in meaning:
             raise CertificationError(f"{stage} made {result.label} a result of {layer}")
         try:
-            made = ours.poly(_unfolded(result, program))
+            made = ours.poly(substitute(result, values))
         except NotNormalError as error:
             raise CertificationError(f"{stage} made {result.label} of {layer}: {error}") from error
         if made != theirs.poly(meaning[result.label]):
@@ -172,13 +173,14 @@ def _check_solved(result: Var, derivation: Derivation) -> None:
             )
 
 
-def _unfolded(result: Var, program: Program) -> Expr:
-    """A result in terms of what is given, and of the centre of the data."""
-    expr: Expr = result
-    for assign in reversed(program.assigns):
+def _unfolded(program: Program) -> dict[str, Definition]:
+    """What each assignment comes to, in terms of what is given and of the centre of the data."""
+    values: dict[str, Definition] = {}
+    for assign in program.assigns:
         if assign.target.label != CENTRE:
-            expr = substitute(expr, {assign.target.label: Definition(assign.target, assign.expr)})
-    return expr
+            expr = substitute(assign.expr, values)
+            values[assign.target.label] = Definition(assign.target, expr)
+    return values
 
 
 def _meaning(derivation: Derivation) -> dict[str, Expr]:

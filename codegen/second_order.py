@@ -21,7 +21,7 @@ from derive.layers.group_norm import GROUP_NORM
 from derive.layers.instance_norm import INSTANCE_NORM
 from derive.layers.layer_norm import LAYER_NORM
 from derive.layers.rms_norm import RMS_NORM
-from derive.second_order import SecondOrder, double_backward
+from derive.second_order import SecondOrder
 
 LAYERS = (BATCH_NORM, LAYER_NORM, RMS_NORM, GROUP_NORM, INSTANCE_NORM)
 
@@ -39,7 +39,7 @@ def build_second_order(
     derivation: Derivation, passes: Sequence[ProgramPass] = PASSES
 ) -> SecondOrderKernel:
     """Lower, rewrite, prove and schedule the double backward of a layer."""
-    second = double_backward(derivation)
+    second = derivation.second_order
     layer = derivation.layer
     statistics = tuple(d.var for d in layer if d.expr.has(SumOver))
     elementwise = [d for d in layer if not d.expr.has(SumOver)]

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from derive.chart import Chart, NotNormalError
 from derive.coordinates import chart_of
@@ -31,6 +32,9 @@ from derive.layer import Layer
 from derive.normal_form import NormalForm
 from derive.rules import Context
 from derive.trace import Fact, Reason, Result, Step, stated
+
+if TYPE_CHECKING:
+    from derive.second_order import SecondOrder
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,16 @@ class Derivation:
     def normal_form(self) -> NormalForm:
         """Over the chart; it remembers what it has seen, for all that extend it."""
         return NormalForm(self.chart)
+
+    @cached_property
+    def second_order(self) -> SecondOrder:
+        """The double backward, derived when it is first asked for.
+
+        Raises NotNormalError where the engine cannot prove it.
+        """
+        from derive.second_order import double_backward  # which imports this module
+
+        return double_backward(self)
 
     @property
     def known(self) -> dict[str, Definition]:

@@ -15,7 +15,7 @@ from derive.directional import Order, directional
 from derive.errors import InputError
 from derive.expr import Definition, SumOver, Var, add, adjoint, mul, substitute, tangent
 from derive.layer import Layer
-from derive.second_order import SecondOrder, cotangent, double_backward
+from derive.second_order import SecondOrder, cotangent
 from derive.study import Section, Study
 from derive.trace import stated
 
@@ -56,7 +56,7 @@ def orders_of(derivation: Derivation) -> Orders:
     letter = next(letter for letter in LETTERS if letter not in taken)
     direction = Var(letter, *layer.data.axes)
     along = directional(derivation, (direction,) * HIGHEST)
-    return Orders(derivation, double_backward(derivation), direction, along)
+    return Orders(derivation, derivation.second_order, direction, along)
 
 
 def has_orders(layer: Layer) -> bool:

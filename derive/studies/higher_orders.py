@@ -18,7 +18,7 @@ from derive.jacobian import result_of
 from derive.layers.batch_norm import BATCH_NORM, beta, c, eps, gamma, mu, n, var, x, y
 from derive.normal_form import NormalForm
 from derive.rules import Context
-from derive.second_order import SecondOrder, cotangent, double_backward, gradient
+from derive.second_order import SecondOrder, cotangent, gradient
 from derive.study import Prover, Section, Study
 from derive.trace import Reason, Result, stated
 
@@ -30,7 +30,7 @@ v_dx, v_dgamma, v_dbeta = (cotangent(adjoint(of)) for of in (x, gamma, beta))
 
 def _develop() -> tuple[Section, ...]:
     derivation = derive(BATCH_NORM)
-    second = double_backward(derivation)
+    second = derivation.second_order
     _, bilinear = directional(derivation, (p, q))
     cubic = directional(derivation, (p, p, p))
     entry = hessian(derivation, bilinear, (p, q))
