@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cache
 
-from sympy import Add, Pow
+from sympy import Add, Expr, Pow
 
 from codegen.backends.numpy_block import block_text
 from codegen.backends.numpy_blocks import block_core, in_float64
@@ -108,6 +109,12 @@ class NumpyBackend:
         return block_text(placements)
 
 
+@cache
+def _written(var: Var, expr: Expr, shown: tuple[str, ...]) -> tuple[str, ...]:
+    """A definition in a docstring, where it often stands more than once."""
+    return tuple(to_lines(equation(var, expr, PAPER, shown), ascii=True, width=WIDTH - 8))
+
+
 class ModuleText:
     """The text of one module; a library that is called the same way may take NumPy's place."""
 
@@ -184,8 +191,7 @@ class ModuleText:
     # --- Formulas for the docstrings --------------------------------------------------------------
 
     def _lines(self, definition: Definition, shown: Sequence[str] = ()) -> list[str]:
-        tree = equation(definition.var, definition.expr, PAPER, shown or self.shown)
-        return list(to_lines(tree, ascii=True, width=WIDTH - 8))
+        return list(_written(definition.var, definition.expr, tuple(shown or self.shown)))
 
     def _formulas(
         self, definitions: Iterable[Definition], shown: Sequence[str] = (), by: int = 8

@@ -50,27 +50,37 @@ def refuse(kernels: Kernels, layout: ArrayLayout) -> None:
 @cache
 def taken(layout: ArrayLayout) -> frozenset[str]:
     """Every name in the fixed text of a layout that a quantity's name would hide."""
-    tree = ast.parse(layout.support())
     found = {*IN_CORES, *(CODE_NAMES.get(label, label) for label in PASS_LABELS)}
-    for node in tree.body:
+    for chunk in layout.support().split("\n\n\n"):  # layouts have most of them in common
+        found |= _defined(chunk)
+    for template in (*TEMPLATES, layout.jacobian):
+        filled = defaultdict(lambda: "_", layout.fields())
+        filled["summary"] = '"""_'  # which opens the docstring
+        found |= _names(template.format_map(filled))
+    return frozenset(found - {"x", "y"} - IN_COMPREHENSIONS)
+
+
+@cache
+def _defined(chunk: str) -> frozenset[str]:
+    """The names in a Python text that it defines, or assigns at its top level."""
+    found: set[str] = set()
+    for node in ast.parse(chunk).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.add(node.name)
         elif isinstance(node, ast.AnnAssign | ast.Assign):
             found |= {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-    for template in (*TEMPLATES, layout.jacobian):
-        filled = defaultdict(lambda: "_", layout.fields())
-        filled["summary"] = '"""_'  # which opens the docstring
-        found |= set(_names(template.format_map(filled)))
-    return frozenset(found - {"x", "y"} - IN_COMPREHENSIONS)
+    return frozenset(found)
 
 
-def _names(text: str) -> Iterator[str]:
+@cache
+def _names(text: str) -> frozenset[str]:
     """The names in a Python text, but for attributes."""
-    before = ""
+    found, before = set(), ""
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.NAME and before != ".":
-            yield token.string
+            found.add(token.string)
         before = token.string
+    return frozenset(found)
 
 
 def _refuse_names(kernels: Kernels, layer: Layer, hidden: frozenset[str]) -> None:
