@@ -8,13 +8,12 @@ BLAS.  The functions that validate are the fixed text of :mod:`codegen.backends.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Sequence
 
 from sympy import Expr, Symbol
 
-from codegen.backends import numpy_block_support, numpy_support
 from codegen.backends.numpy_block_text import BACKWARD, FORWARD, MODULE, WITH_SLOPE
+from codegen.backends.numpy_layouts import copied, definitions
 from codegen.backends.python_code import Name, code
 from codegen.backends.python_lines import call, indented, signature, statement, tuple_of
 from codegen.block import ACTIVATIONS, Placement, matrix_product
@@ -25,7 +24,6 @@ from derive.functions import Activation, ActivationSlope, Sigmoid
 from derive.render import PAPER, equation, formula, to_line, to_lines
 from derive.trace import Result
 
-MARKER = "# --- copied from here on ---\n"
 WIDTH = 92  # of formulas in docstrings
 AXES = ("n", "k", "c")  # of samples, features and channels: all are shown
 A = Var("a")  # what an activation is taken of
@@ -59,9 +57,8 @@ def block_text(placements: Sequence[Placement]) -> str:
 
 def _support() -> str:
     """What the module carries with it: its own array handling, and two of every module's."""
-    own = inspect.getsource(numpy_block_support).split(MARKER)[1]
-    shared = (numpy_support._array, numpy_support._real)
-    return "\n\n\n".join([own.strip(), *(inspect.getsource(f).strip() for f in shared)])
+    shared = definitions("numpy_support.py")
+    return "\n\n\n".join([copied("numpy_block_support.py"), shared["_array"], shared["_real"]])
 
 
 # --- Docstrings -----------------------------------------------------------------------------------
@@ -149,7 +146,7 @@ def _core(placement: Placement, program: Program, function: str, about: str) -> 
     lines += _sizes(program)
     for assign in program.assigns:
         note = assign.note
-        if assign.expr.is_zero:
+        if assign.expr == 0:
             note = _why_zero(placement.derivation[assign.target.label])
         lines += statement(f"{_label(assign.target)} = {_value(assign, program)}", note, 4)
     results = tuple_of([_label(var) for var in program.results])
@@ -172,7 +169,7 @@ def _sizes(program: Program) -> list[str]:
 
 
 def _value(assign: Assign, program: Program) -> str:
-    if assign.expr.is_zero:
+    if assign.expr == 0:
         like = next(var for var in program.given if var.axes == assign.target.axes)
         return f"np.zeros_like({_label(like)})"
     return code(assign.expr, _names(assign.target.axes[0]))

@@ -22,7 +22,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from codegen.backends import numpy_rows_support
 from codegen.backends.numpy_cores import Core, batch_namer, core
 from codegen.backends.numpy_rows import row_core, row_namer
 from codegen.backends.numpy_text import BATCH_JACOBIAN, IMPORTS, ROW_JACOBIAN
@@ -33,6 +32,13 @@ from derive.layer import Layer
 
 MARKER = "# --- copied from here on ---\n"
 HERE = Path(__file__)
+# Definitions of numpy_support.py, and those of a layout's own that take their places.
+REPLACED = {
+    "_Layout": "_Layout",
+    "_known_layout": "_known_layout",
+    "_layout": "_layout",
+    "_per_channel": "_learnt",
+}
 ERRORS = (
     "Raises TypeError for any other dtype and for what is not a number or an array where one is "
     "needed; ValueError for a shape{} and for an out that overlaps an input in part."
@@ -115,12 +121,17 @@ def _support(*names: str) -> str:
     """The shared definitions; where files name others, these stand in their places."""
     own: dict[str, str] = {}
     for name in names:
-        own |= {_defined(chunk): chunk for chunk in copied(name).split("\n\n\n")}
+        own |= definitions(name)
     chunks = []
     for chunk in copied("numpy_support.py").split("\n\n\n"):
-        mine = numpy_rows_support.REPLACED.get(_defined(chunk), "")
+        mine = REPLACED.get(_defined(chunk), "")
         chunks.append(own.pop(mine) if mine and mine in own else chunk)
     return "\n\n\n".join([*chunks, *own.values()])
+
+
+def definitions(name: str) -> dict[str, str]:
+    """What modules copy of a file beside this one, by the names that it defines."""
+    return {_defined(chunk): chunk for chunk in copied(name).split("\n\n\n")}
 
 
 def _defined(chunk: str) -> str:

@@ -72,7 +72,7 @@ def _counted(expr: Expr, layer: Layer, size: Symbol) -> Expr:
         return rebuild(part, (visit(arg) for arg in part.args))
 
     made = visit(expr)
-    if alone := sorted({str(other) for other in others} & {str(s) for s in made.atoms(Symbol)}):
+    if alone := sorted({other.name for other in others} & {s.name for s in made.atoms(Symbol)}):
         raise InputError(
             f"{layer.name} has the size {alone[0]}; a kernel knows only the product of the sizes "
             f"of {' and '.join(str(axis) for axis in layer.reduced_axes)}"

@@ -1,8 +1,9 @@
 """Array handling of modules whose layers reduce each row: its features, a channel, a group.
 
 A *row* is what shares one value of each statistic.  The definitions below the marker take the
-places of those of :mod:`codegen.backends.numpy_support` that :data:`REPLACED` names; the rest is
-shared.  :mod:`numpy_instance_support` and :mod:`numpy_group_support` have other ``_layout``\\ s.
+places of those of :mod:`codegen.backends.numpy_support` that :mod:`codegen.backends.numpy_layouts`
+names; the rest is shared.  :mod:`numpy_instance_support` and :mod:`numpy_group_support` have other
+``_layout``\\ s.
 """
 
 from __future__ import annotations
@@ -16,13 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from codegen.backends.numpy_support import _BLOCK, _WIDE, Array, _array
-
-REPLACED = {
-    "_Layout": "_Layout",
-    "_known_layout": "_known_layout",
-    "_layout": "_layout",
-    "_per_channel": "_learnt",
-}
 
 # --- copied from here on ---
 
