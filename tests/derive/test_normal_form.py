@@ -349,6 +349,7 @@ def test_an_extension_unfolds_what_it_knows_and_leaves_the_rest_to_the_form_it_e
     now = before.knowing({b.label: Definition(b, 2 * a)})
     assert now.poly(b) == FORM.poly(2 * x)
     assert before.poly(b) != now.poly(b)
+    assert FORM.knowing({a.label: Definition(a, x)}) is before
     # What an earlier definition speaks of is unfolded too once it is known.
     late = FORM.knowing({b.label: Definition(b, 2 * a)}).knowing({a.label: Definition(a, x)})
     assert late.poly(b) == FORM.poly(2 * x)

@@ -8,8 +8,7 @@ from math import prod
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sympy import QQ, Expr, Symbol
-from sympy.polys.fields import FracField
+from sympy import Expr, Symbol
 
 from derive.expr import Axis, Delta, SumOver, Var
 from derive.polynomial import (
@@ -24,6 +23,9 @@ from derive.polynomial import (
     name_of,
     plus,
     power_of,
+    raised,
+    rational,
+    rational_functions,
     scale,
     times,
 )
@@ -33,9 +35,9 @@ n = Axis("n", "m")
 a, b, x = Var("a"), Var("b"), Var("x", n)
 GENERATORS: tuple[Expr, ...] = (a, b, x, SumOver(x, n), Delta(n, n.prime()))
 VALUES = dict(zip(GENERATORS, map(Fraction, (3, -5, 7, 11, 13)), strict=True))
-FIELD = FracField([Symbol("m")], QQ)
+FIELD = rational_functions((Symbol("m"),))
 (m,) = FIELD.gens
-COEFFICIENTS = (m, m - 1, 1 / m, FIELD.one, -FIELD.one, FIELD(QQ(2, 3)), (m + 1) / (m - 2))
+COEFFICIENTS = (m, m - 1, 1 / m, FIELD.one, -FIELD.one, rational(FIELD, 2, 3), (m + 1) / (m - 2))
 
 monomials = st.dictionaries(
     st.sampled_from(GENERATORS), st.integers(-2, 3).filter(bool), max_size=3
@@ -71,6 +73,14 @@ def test_the_laws_of_a_ring(f: Poly, g: Poly, h: Poly) -> None:
     assert times(f, plus(g, h)) == plus(times(f, g), times(f, h))
     assert (plus(), plus(f, {}), times(f, one), times(f, {})) == ({}, f, f, {})
     assert plus(f, scale(f, -FIELD.one)) == {}
+
+
+def test_equal_coefficients_are_one_object() -> None:
+    square = times({ONE: m}, {ONE: m})[ONE]
+    assert raised(m, 2) is square
+    assert times({ONE: square}, {ONE: raised(m, -2)})[ONE] is FIELD.one
+    assert rational(FIELD, 2, 4) is rational(FIELD, 1, 2)
+    assert plus({ONE: rational(FIELD, 1, 2)}, {ONE: rational(FIELD, 1, 2)})[ONE] is FIELD.one
 
 
 @FEW

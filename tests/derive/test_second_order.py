@@ -33,7 +33,7 @@ from derive.trace import CertificationError
 from tests.derive.statements import derivation_of
 
 DERIVATION = derivation_of("batch_norm")
-SECOND = double_backward(DERIVATION)
+SECOND = DERIVATION.second_order
 m, r = n.size, 1 / sqrt(var + eps)
 dy, dx = adjoint(y), adjoint(x)
 v_dx, v_dgamma, v_dbeta = (cotangent(adjoint(of)) for of in (x, gamma, beta))
