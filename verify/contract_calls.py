@@ -88,6 +88,8 @@ def values(examiner: Examiner) -> None:
             what = f"x {moved.x.shape}, axis {axis}"
             examiner.exact(moved, examiner.everything(moved), what)
         examiner.exact(call, {"y": examiner.forward(call, axis=1)[0]}, f"x {shape}, axis=1")
+    odd = examiner.call(11, 2, 61).on_axis(-1)  # whose positions cannot be cut evenly
+    examiner.exact(odd, examiner.everything(odd), f"x {odd.x.shape}, axis -1")
 
 
 def staged_form(examiner: Examiner) -> None:

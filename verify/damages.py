@@ -187,6 +187,9 @@ def _operation(node: ast.AST) -> Iterator[str]:
     others = {"np.add": "np.subtract", "np.subtract": "np.add", "np.multiply": "np.divide"}
     if isinstance(node, ast.Attribute) and ast.unparse(node) in others:
         yield others[ast.unparse(node)]
+    for name, other in (("less", "times"), ("times", "less")):
+        if call := _method(node, name):
+            yield ast.unparse(call).replace(f".{name}(", f".{other}(", 1)
 
 
 def _precision(node: ast.AST) -> Iterator[str]:
@@ -264,9 +267,10 @@ def _confused(
     }
     known = {name: line for name, line in known.items() if name not in {"m", *same}}
     # Lists are of values that are looked at for overflow, where one tells as much as another, and
-    # arguments of works of arrays whose type is: float64 is always good enough.
+    # arguments of works of arrays whose type is: float64 is always good enough.  Any scratch is.
     looked_at = [node.elts for node in inside if isinstance(node, ast.List)]
-    looked_at += [call.args for node in inside if (call := _method(node, "works"))]
+    for name in ("works", "over"):
+        looked_at += [call.args for node in inside if (call := _method(node, name))]
     inside = [node for node in inside if not any(node in group for group in looked_at)]
     for node in inside:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in known:
@@ -306,7 +310,7 @@ REWRITES: tuple[tuple[str, str, str], ...] = (
     ("first block left out", "range(0, length, rows)", "range(rows, length, rows)"),
     ("block too short", "slice(start, start + rows)", "slice(start, start + max(1, rows - 1))"),
     ("blocks overlap", "slice(start, start + rows)", "slice(start, start + rows + 1)"),
-    ("negative axis", "index %= x.ndim", "index = abs(index)"),
+    ("negative axis", "(x.shape, index % x.ndim)", "(x.shape, abs(index))"),
     ("channel 0 of the jacobian", "[channel].reshape(-1)", "[0].reshape(-1)"),
     ("axis not kept", "layout.axis)\n", "1)\n"),
     # parameters
@@ -334,8 +338,8 @@ REWRITES: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "bounds for overlap",
-        "np.shares_memory(first, second, max_work=_WORK)",
-        "np.may_share_memory(first, second)",
+        "shares_memory(first, second, _WORK)",
+        "may_share_memory(first, second)",
     ),
     ("no memory shared with x", "apart=[cache.x]", "apart=[]"),
     ("no memory shared with gamma", "apart=inputs", "apart=[]"),

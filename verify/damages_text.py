@@ -22,7 +22,8 @@ PART_REWRITES: tuple[tuple[str, str, str], ...] = (
     # parts, blocks, rows
     ("one part", "for k in range(parts):", "for k in range(1):"),
     ("channels left out", "slice(start, stop), scratch", "slice(start, max(stop - 1, 1)), scratch"),
-    ("last rows of a chain left out", "return self._chains(one, other, 0, whole, _CHAIN) +", "0 *"),
+    ("last rows left out", "range(0, rows, _ROWS)", "range(0, rows - rows % _ROWS, _ROWS)"),
+    ("half of the products left out", "            sums += np.einsum", "            _ = np.einsum"),
     ("scratch used twice", "self.taken += 1", "pass"),
     (
         "rows left out",
@@ -32,16 +33,9 @@ PART_REWRITES: tuple[tuple[str, str, str], ...] = (
     ("rows twice", "            start = stop\n", "            start = max(start + 1, stop - 1)\n"),
     ("positions added up as channels", "axis=(0, 2))", "axis=(0, 1))"),
     ("positions not repeated", "values.reshape(1, -1, 1)", "values.reshape(-1)[:1]"),
-    (
-        "written to a copy",
-        "array.flags.c_contiguous:\n            operation",
-        "True:\n            operation",
-    ),
-    (
-        "type of what is read",
-        "elements.dtype == self.work.dtype and array.flags.c_contiguous:\n            return",
-        "array.flags.c_contiguous:\n            return",
-    ),
+    ("written to a copy", "== self.work.dtype and array.flags.c_contiguous", "== self.work.dtype"),
+    ("type of what is read", "array.dtype == self.work.dtype and array.flags", "array.flags"),
+    ("left in scratch", "if not self._lies_in(array)", "if False"),
 )
 
 

@@ -2,7 +2,7 @@
 
 On exact numbers no type is too narrow, and what the kernel checks to find out has no meaning: which
 way it takes is told to it here, and what it would have checked is compared with what is true, as
-any result is.  Its rows, blocks and chains are made small, so that there are several, and
+any result is.  Its rows and blocks are made small, so that there are several, and
 differently so on either way; its centre, which may be any number, is made another.
 """
 
@@ -24,15 +24,15 @@ LEFT = {"forward": 1, "backward": 4, "jvp": 1}  # pairs that each kernel of Batc
 
 @dataclass(frozen=True)
 class Path:
-    """Whether the narrow type holds, and how the data are cut."""
+    """Whether the narrow type holds and its centre is zero, and how the data are cut."""
 
     holds: bool
+    zero: bool
     columns: int
     rows: int
-    chain: int
 
 
-PATHS = (Path(True, 2, 2, 1), Path(False, 8, 3, 2))
+PATHS = (Path(True, False, 2, 2), Path(True, True, 4, 3), Path(False, False, 8, 3))
 
 
 class Guide:
@@ -46,7 +46,7 @@ class Guide:
     def lead(self, path: Path, error: Array | None = None) -> None:
         """From here on kernels take this path; their centre is off by ``error``."""
         self.checked.clear()
-        sizes = {"_COLUMNS": path.columns, "_ROWS": path.rows, "_CHAIN": path.chain}
+        sizes = {"_COLUMNS": path.columns, "_ROWS": path.rows}
         vars(self.module).update(sizes, _NARROW=object)
 
         def centre(work: Any, x: Array) -> Array:
@@ -60,6 +60,7 @@ class Guide:
             return bool(work.wide or path.holds)
 
         self.module._Work.centre, self.module._Work.holds = centre, holds
+        self.module._Work.small = lambda *_: path.zero
 
     def difference(self, core: str, given: Mapping[str, Any], results: Sequence[Array]) -> Array:
         """What was checked less what is true, pair by pair and channel by channel."""

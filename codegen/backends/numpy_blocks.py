@@ -8,7 +8,7 @@ text is the same for both.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from sympy import Add, Expr, Mul, Pow
 
@@ -17,7 +17,7 @@ from codegen.backends.python_code import code
 from codegen.backends.python_lines import call, signature, statement, tuple_of
 from codegen.ir import Assign, GroupPass, MapPass, Pass, ReducePass
 from codegen.linear import LinearKernel
-from codegen.names import code_name
+from codegen.names import CENTRE, code_name
 from derive.expr import Axis, Var, free_axes, variables
 
 RETURNS = "tuple[Array, ...]"
@@ -166,31 +166,43 @@ class _Part:
         return lines
 
     def _sums(self, step: ReducePass) -> list[str]:
+        """Sums of what is read as it is come first, while it is in the cache."""
         names = [code_name(a.target) for a in step.sums]
         lines = [self._line("# One reading of the data: sums over the batch.")]
         lines += self._rows(step.local)
         lines += [self._line(f"{name} = work.zeros()") for name in names]
         lines += self._reads((*step.local, *step.sums))
-        for assign in step.sums:
-            arrays = ", ".join(self._array(var) for var in _factors(assign.expr.body))
-            total = f"{code_name(assign.target)}[block.columns] += block.total({arrays})"
-            lines.append(self._line(total, 4))
+        first = [a for a in step.sums if not any(self._own(v) for v in _factors(a.expr.body))]
+        lines += [self._total(a) for a in first]
+        lines += self._centred(step.local, {})
+        lines += [self._total(a) for a in step.sums if a not in first]
         return [*lines, *(self._line(f"{name} = work.per_channel({name})") for name in names)]
+
+    def _total(self, assign: Assign) -> str:
+        arrays = ", ".join(self._array(var) for var in _factors(assign.expr.body))
+        return self._line(f"{code_name(assign.target)}[block.columns] += block.total({arrays})", 4)
 
     def _map(self, step: MapPass) -> list[str]:
         lines = [self._line("# One reading of the data: the result, rounded once as it is stored.")]
         lines += self._rows((*step.local, *step.results))
         lines += self._reads((*step.local, *step.results))
+        places = {_last(a)[-1]: f"place({code_name(a.target)})" for a in step.results}
+        lines += self._centred(step.local, places)
         for assign in step.results:
             lines += self._result(assign)
         return lines
 
     def _rows(self, assigns: Sequence[Assign]) -> list[str]:
-        """What has one value for each channel and meets arrays, along a row."""
+        """What has one value for each channel and meets arrays, along a row; of the centre nothing
+        if it is zero."""
         met = {v for a in assigns for v in variables(a.expr) if free_axes(v) != self.full}
         new = sorted(met - self.rows, key=lambda var: var.name)
         self.rows |= met
-        return [self._line(f"{code_name(v)}_row = work.row({code_name(v)})") for v in new]
+        rows = {v: "row_if_any" if v.label == CENTRE else "row" for v in new}
+        return [
+            self._line(f"{code_name(v)}_row = work.{row}({code_name(v)})")
+            for v, row in rows.items()
+        ]
 
     def _reads(self, assigns: Sequence[Assign]) -> list[str]:
         """The loop over blocks, and what it reads."""
@@ -201,33 +213,41 @@ class _Part:
             self._line(f"{self._array(var)} = block.read({code_name(var)})", 4)
             for var in sorted(read, key=lambda var: var.name)
         ]
+        return lines
+
+    def _centred(self, assigns: Sequence[Assign], places: Mapping[Var, str]) -> list[str]:
+        """Arrays less their centre, in scratch or in the place of a result."""
+        lines = []
         for a in assigns:
-            if free_axes(a.target) == self.full and code_name(a.target) not in self.outputs:
-                array, less = sorted(variables(a.expr), key=lambda v: free_axes(v) != self.full)
-                assert set(a.expr.args) == {array, -less}, "more than a centre taken from an array"
-                difference = f"np.subtract({self._array(array)}, {self._row(less)}, block.room())"
-                text = f"{code_name(a.target)} = {difference}"
-                lines += statement(text, a.note, self.depth + 4)
+            array, less = sorted(variables(a.expr), key=lambda v: free_axes(v) != self.full)
+            assert set(a.expr.args) == {array, -less}, "more than a centre taken from an array"
+            assert less.label == CENTRE, "a centre that is not the data's"
+            into = places.get(a.target, "room()")
+            text = f"block.less({self._array(array)}, {code_name(less)}_row, block.{into})"
+            lines += statement(f"{code_name(a.target)} = {text}", a.note, self.depth + 4)
         return lines
 
     def _result(self, assign: Assign) -> list[str]:
-        """Σ coefficient·array + offset, one term after another; the first is written over."""
-        lines, operands = [], []
-        for term in Add.make_args(assign.expr):
-            factors = sorted(_factors(term), key=lambda var: free_axes(var) == self.full)
-            row, array = self._row(factors[0]), factors[-1]
-            if len(factors) == 1:
-                operands.append(row)
-            elif self._own(array):
-                operands.append(self._array(array))
-                lines.append(f"{operands[-1]} *= {row}")
-            else:
-                operands.append(f"{code_name(array)}_scaled")
-                product = f"np.multiply({self._array(array)}, {row}, block.room())"
-                lines.append(f"{operands[-1]} = {product}")
-        lines += [f"{operands[0]} += {operand}" for operand in operands[1:-1]]
-        write = f"{code_name(assign.target)}, np.add, {operands[0]}, {operands[-1]}"
-        return [self._line(line, 4) for line in (*lines, f"block.write({write})")]
+        """Σ coefficient·array + offset, one term after another.
+
+        The last product is made in the result's place: its array may be the one that the result
+        replaces, and is not read again.
+        """
+        result = code_name(assign.target)
+        made, last = "", _last(assign)
+        lines: list[str] = []
+        for row, *arrays in _terms(assign):
+            operand = self._row(row)
+            if arrays:
+                array, scaled = self._array(*arrays), f"{_stem(*arrays)}_scaled"
+                place = f"place({result})" if [row, *arrays] == last else f"over({array})"
+                lines.append(
+                    f"{scaled} = block.times({array}, {code_name(row)}_row, block.{place})"
+                )
+                made, operand = scaled, made
+            if operand:
+                lines.append(f"{made} += {operand}")
+        return [self._line(line, 4) for line in (*lines, f"block.store({result}, {made})")]
 
     # --- Words ------------------------------------------------------------------------------------
 
@@ -243,6 +263,23 @@ class _Part:
 
     def _line(self, text: str, deeper: int = 0) -> str:
         return " " * (self.depth + deeper) + text
+
+
+def _terms(assign: Assign) -> list[list[Var]]:
+    """The terms of a result: each a factor and, but for an offset, an array."""
+    arrays = free_axes(assign.target)
+    terms = [_factors(term) for term in Add.make_args(assign.expr)]
+    return [sorted(term, key=lambda var: free_axes(var) == arrays) for term in terms]
+
+
+def _last(assign: Assign) -> list[Var]:
+    """The last product among them."""
+    *_, last = (term for term in _terms(assign) if len(term) > 1)
+    return last
+
+
+def _stem(array: Var) -> str:
+    return code_name(array).removesuffix("_shifted")
 
 
 def _factors(product: Expr) -> list[Var]:

@@ -7,7 +7,7 @@ cores :mod:`codegen.backends.numpy_blocks` prints.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,13 +26,12 @@ from codegen.backends.numpy_support import _WIDE, Array, _Layout
 # A part is computed in float32 where that loses nothing: x - mean is rounded once there, sums of up
 # to _ROWS elements are added up in float64, and all that a channel has one value of is float64.
 # Where these values say that digits were lost, by overflow, underflow or cancellation, the part is
-# computed again in float64.
+# computed again in float64.  Where all means are small beside the data nothing is subtracted.
 
 _NARROW: Any = np.float32
-_COLUMNS = 2**13  # of a row, about
-_ROWS = 32  # of a block, in float32
-_CHAIN = 8  # rows that are added up in one type before they are in float64
-_SAMPLE = 32  # elements whose mean is near enough to that of a channel
+_COLUMNS = 2**14  # of a row, about
+_ROWS = 16  # of a block, which are added up in one type before they are in float64
+_SAMPLE = 32, 128  # elements whose mean is near enough to that of a channel, few or many
 _SMALL, _LARGE = 2.0**-100, 2.0**60  # sizes that float32 is at ease with
 _LEFT = 16  # subtraction in float32 has to leave this part of its terms, as squares
 
@@ -77,7 +76,7 @@ def _parts(layout: _Layout) -> Iterator[_Part]:
     scratch: dict[int, Array] = {}
     largest: dict[int, float] = {}
     places = math.prod(layout.shape[layout.axis + 1 :])
-    columns = max(2 * _COLUMNS, _ROWS * _COLUMNS * places // layout.m)
+    columns = max(_COLUMNS, _ROWS * _COLUMNS * places // layout.m)
     parts = -(-layout.channels // max(1, columns // places))
     for k in range(parts):
         start, stop = (layout.channels * end // parts for end in (k, k + 1))
@@ -93,10 +92,11 @@ class _Work:
 
     def __init__(self, part: _Part, dtype: Any, wide: bool = False, again: bool = False) -> None:
         self.part, self.dtype, self.wide, self.again = part, np.dtype(dtype), wide, again
-        self.ones = np.ones(_CHAIN, dtype)
+        self.ones = np.ones(_ROWS, dtype)
         batch, places = math.prod(part.before), math.prod(part.after)
         self.cut, fold = part.count == 1 and 8 * places >= _COLUMNS, 1
-        while part.whole and 2 * fold * part.count * places <= _COLUMNS and 2 * fold <= batch:
+        most = min(_COLUMNS // max(part.count * places, 1), batch // _ROWS)
+        while part.whole and 2 * fold <= most:
             fold *= 2
         self.row_shape = (1, 1, 1) if self.cut else (fold, part.count, places)
         elements = _ROWS * _COLUMNS // (2 if wide else 1)
@@ -122,6 +122,10 @@ class _Work:
         row[...] = values.reshape(1, -1, 1)
         return row.reshape(-1)
 
+    def row_if_any(self, values: Array) -> Array | None:
+        """The same, or None if all values are zero."""
+        return self.row(values) if values.any() else None
+
     def zeros(self) -> Array:
         """Where blocks are summed over the batch: one number for each column of a row."""
         return np.zeros(math.prod(self.row_shape), _WIDE)
@@ -135,8 +139,9 @@ class _Work:
     def centre(self, x: Array) -> Array:
         """Numbers that x may be centred at: near the means, and exact in float32 if x is.
 
-        In float32 the means of a sample do; in float64 those of all elements are taken, by their
-        distance from the first, so that where all are equal it is just that.
+        In float32 the means of a sample do, or zero if no mean is beyond half the root mean square
+        of its channel; in float64 the means of all elements are taken, by their distance from the
+        first, so that where all are equal it is just that.
         """
         own = x[self.part.own]
         reduced = tuple(k for k in range(x.ndim) if k != len(self.part.before))
@@ -149,13 +154,21 @@ class _Work:
                 sums[block.columns] += block.total(from_first)
             means = firsts + self.per_channel(sums) / self.part.m
         else:
-            each = max(1, round(_SAMPLE ** (1 / len(reduced))))
+            few, many = _SAMPLE
+            each = max(1, round(min(many, max(few, self.part.m // few)) ** (1 / len(reduced))))
             steps = (max(1, n // each) if k in reduced else 1 for k, n in enumerate(own.shape))
-            sample = own[tuple(slice(None, None, step) for step in steps)]
-            sums = np.add.reduce(sample, axis=reduced, dtype=_WIDE, keepdims=True)
-            means = sums / (sample.size // self.part.count)
+            sample = own[tuple(slice(None, None, step) for step in steps)].astype(_WIDE)
+            count = sample.size // self.part.count
+            means = np.add.reduce(sample, axis=reduced, keepdims=True) / count
+            squares = np.add.reduce(sample * sample, axis=reduced, keepdims=True) / count
+            if self.small(means, squares):
+                return np.zeros_like(means)
         narrow = np.can_cast(x.dtype, _NARROW)
         return means.astype(_NARROW).astype(_WIDE) if narrow else means
+
+    def small(self, means: Array, squares: Array) -> bool:
+        """Whether no mean is beyond half the root mean square of its channel."""
+        return bool((4 * means * means <= squares).all())
 
     def holds(
         self,
@@ -206,43 +219,57 @@ class _Block:
     def read(self, array: Array) -> Array:
         """The block's elements of an array; not to be written to."""
         elements = array[self.index]
-        if elements.dtype == self.work.dtype and array.flags.c_contiguous:
+        if self._lies_in(array):
             return elements.reshape(self.shape)
         room = self.room()
         np.copyto(room.reshape(elements.shape), elements)
         return room
 
-    def write(self, array: Array, operation: Callable[..., Any], one: Array, other: Array) -> None:
-        """The result of an operation, in the block's place in an array, rounded once."""
-        elements = array[self.index]
-        if elements.dtype == self.work.dtype and array.flags.c_contiguous:
-            operation(one, other, elements.reshape(self.shape))
-        else:
-            result = operation(one, other, self.room())
-            np.copyto(elements, result.reshape(elements.shape), casting="unsafe")
+    def less(self, one: Array, row: Array | None, into: Array) -> Array:
+        """A matrix less a row, there; without a row the matrix itself, not to be written to."""
+        return one if row is None else np.subtract(one, row[self.columns], into)
+
+    def times(self, one: Array, row: Array, into: Array) -> Array:
+        """A matrix times a row, there."""
+        return np.multiply(one, row[self.columns], into)
+
+    def over(self, one: Array) -> Array:
+        """Where what is made of a matrix may be written: over it if it is scratch."""
+        rooms = self.work.part.scratch.values()
+        return one if any(one.base is room for room in rooms) else self.room()
+
+    def place(self, array: Array) -> Array:
+        """The block's place in a result, or scratch if that is of another type or order."""
+        return array[self.index].reshape(self.shape) if self._lies_in(array) else self.room()
+
+    def store(self, array: Array, made: Array) -> None:
+        """The result from scratch in its place, rounded once; nothing if it was made there."""
+        if not self._lies_in(array):
+            elements = array[self.index]
+            np.copyto(elements, made.reshape(elements.shape), casting="unsafe")
+
+    def _lies_in(self, array: Array) -> bool:
+        return array.dtype == self.work.dtype and array.flags.c_contiguous
 
     def total(self, one: Array, other: Array | None = None) -> Array:
-        """The sum over the rows of a matrix, or of the products of two."""
-        rows, _ = self.shape
-        whole = rows - rows % _CHAIN
-        if whole and whole < rows:
-            return self._chains(one, other, 0, whole, _CHAIN) + self._chains(
-                one, other, whole, rows, rows - whole
-            )
-        return self._chains(one, other, 0, rows, _CHAIN if whole else rows)
-
-    def _chains(self, one: Array, other: Array | None, start: int, stop: int, length: int) -> Array:
-        """Sums over so many rows at a time, added up."""
-        shape = (stop - start) // length, length, self.shape[1]
-        one = one[start:stop].reshape(shape)
-        if other is None:
-            sums: Array = np.matmul(self.work.ones[:length], one)
-        else:
-            sums = np.einsum("kij,kij->kj", one, other[start:stop].reshape(shape))
-        if self.work.cut:
-            sums = sums.reshape(-1, 1)
-        total: Array = np.add.reduce(sums, axis=0, dtype=_WIDE)
+        """The sum over the rows of a matrix, or of the products of two; a few rows at a time."""
+        rows, columns = self.shape
+        if rows <= _ROWS:
+            return self._few(one, other)
+        total = np.zeros(1 if self.work.cut else columns, _WIDE)
+        for start in range(0, rows, _ROWS):
+            few = slice(start, start + _ROWS)
+            total += self._few(one[few], None if other is None else other[few])
         return total
+
+    def _few(self, one: Array, other: Array | None) -> Array:
+        if other is None:
+            sums: Array = np.matmul(self.work.ones[: len(one)], one)
+        else:
+            half = len(one) // 2  # fewer roundings one after another
+            sums = np.einsum("ij,ij->j", one[:half], other[:half])
+            sums += np.einsum("ij,ij->j", one[half:], other[half:])
+        return np.add.reduce(sums, dtype=_WIDE, keepdims=True) if self.work.cut else sums
 
 
 def _boxes(
