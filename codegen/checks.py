@@ -77,7 +77,7 @@ def checks_of(program: Program, derivation: Derivation) -> Iterator[Check]:
             continue
         if free_axes(result) & axes:
             norm = _norm(result, SumOver(result, *axes))
-            yield Check(norm, add(*_squared_terms(made[result], squares)))
+            yield Check(norm, mul(4, add(*_squared_terms(made[result], squares))))
             continue
         yield Check(Pow(result, 2), mul(4, squares[cotangent]), of_all=True)
         total = next(v for v, e in made.items() if e == SumOver(cotangent, *axes))

@@ -184,12 +184,9 @@ def _blocks(node: ast.AST) -> Iterator[str]:
 
 
 def _operation(node: ast.AST) -> Iterator[str]:
-    others = {"np.add": "np.subtract", "np.subtract": "np.add", "np.multiply": "np.divide"}
+    others = {"block.less": "block.times", "block.times": "block.less"}
     if isinstance(node, ast.Attribute) and ast.unparse(node) in others:
         yield others[ast.unparse(node)]
-    for name, other in (("less", "times"), ("times", "less")):
-        if call := _method(node, name):
-            yield ast.unparse(call).replace(f".{name}(", f".{other}(", 1)
 
 
 def _precision(node: ast.AST) -> Iterator[str]:

@@ -84,7 +84,7 @@ def _true(core: str, given: Mapping[str, Any], results: Sequence[Array]) -> Iter
         return
     yield squares(results[0])
     read = squares(given["dy" if core == "backward" else "x_dot"])
-    yield slope * read
+    yield 4 * slope * read
     if core == "backward":
         dgamma, dbeta = (result.reshape(-1) for result in results[1:])
         yield from (dgamma**2, 4 * read, dgamma**2, dbeta**2 / 4, dbeta**2, 4 * read)

@@ -263,10 +263,12 @@ class _Block:
         return total
 
     def _few(self, one: Array, other: Array | None) -> Array:
+        """The sum in two halves, for fewer roundings one after another."""
+        half = len(one) // 2
         if other is None:
-            sums: Array = np.matmul(self.work.ones[: len(one)], one)
+            sums: Array = np.matmul(self.work.ones[:half], one[:half])
+            sums += np.matmul(self.work.ones[half : len(one)], one[half:])
         else:
-            half = len(one) // 2  # fewer roundings one after another
             sums = np.einsum("ij,ij->j", one[:half], other[:half])
             sums += np.einsum("ij,ij->j", one[half:], other[half:])
         return np.add.reduce(sums, dtype=_WIDE, keepdims=True) if self.work.cut else sums

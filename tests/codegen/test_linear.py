@@ -63,7 +63,7 @@ def test_the_checks_of_batch_norm() -> None:
     assert {"inv_root_var", "dx_per_dy", "dx_per_x", "dx_offset", "sum_dy2"} <= set(names)
     size, *sums = linear("batch_norm").checks
     assert (str(size.left), size.of_all) == ("sum_dx2[c]", False)
-    assert str(size.terms) == "dx_per_dy[c]**2*sum_dy2[c]"
+    assert str(size.terms) == "4*dx_per_dy[c]**2*sum_dy2[c]"
     assert [(str(check.left), str(check.terms)) for check in sums] == [
         ("dgamma[c]**2", "4*sum_dy2[c]"),
         ("dgamma[c]**2", "sum_dy[c]**2/4"),
