@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "cli": {"commands", "derive"},
 }
 PROJECT = {*FOLDERS, "cli"}
-ARRAY_LIBRARIES = {"numba", "numpy"}
+ARRAY_LIBRARIES = {"numba", "numpy", "llvmlite"}  # which numba brings
 
 # SymPy's simplify is slow and loses the shape, doit on a Sum gives Piecewise, lambdify prints
 # loops; parse_expr evaluates text, as sympify does unless it is strict.

@@ -36,6 +36,7 @@ IMPORTS = """\
 import math
 import numbers
 import operator
+import platform
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from threading import Thread
@@ -46,8 +47,10 @@ import numpy.typing as npt
 
 try:
     import numba
+    from llvmlite import ir
+    from llvmlite.binding import get_host_cpu_features
     from numba import types
-    from numba.extending import overload
+    from numba.extending import intrinsic, overload
 except ImportError as error:
     raise ImportError(
         "this module needs numba: pip install numba, or backnorm[numba]; the module of the same "

@@ -6,14 +6,17 @@ the text below the marker is copied verbatim.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Sequence
 from threading import Thread
 from typing import Any, TypeVar
 
 import numba
 import numpy as np
+from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import types
-from numba.extending import overload
+from numba.extending import intrinsic, overload
 
 from codegen.backends.numpy_support import Array
 
@@ -86,9 +89,58 @@ def _to_bits(mantissa: int, bias: int) -> Callable[[float, Array], Any]:
     return store
 
 
+def _extended(context: Any, bits: Any) -> Any:
+    """The processor's own conversion of the bits of a float16 to float32."""
+
+    def made(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.fpext(builder.bitcast(values[0], ir.HalfType()), ir.FloatType())
+
+    return types.float32(types.uint16), made
+
+
+def _truncated(context: Any, value: Any) -> Any:
+    """The processor's own conversion of float32 to the bits of the nearest float16."""
+
+    def made(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.bitcast(builder.fptrunc(values[0], ir.HalfType()), ir.IntType(16))
+
+    return types.uint16(types.float32), made
+
+
+_half_to_float: Any = intrinsic(_extended)
+_float_to_half: Any = intrinsic(_truncated)
+
+
+def _load_half(value: Any) -> Any:
+    return np.float64(_half_to_float(value))
+
+
+def _store_half(value: float, result: Array) -> Any:
+    """Rounded once: that float32 lacks some bits that are not zero is kept as its last bit."""
+    bits = np.float64(value).view(np.int64)
+    lacks = np.int64(bits & 0x1FFFFFFF != 0)
+    kept = np.int64(bits & ~0x1FFFFFFF | lacks << 29)
+    return _float_to_half(np.float32(kept.view(np.float64)))
+
+
+def _converts_half() -> bool:
+    """Whether the processor that code is compiled for converts float16, as all but old ones do."""
+    compiled_for: Any = numba.config
+    if compiled_for.CPU_NAME or compiled_for.CPU_FEATURES:
+        return False  # it is another than this
+    try:
+        features = get_host_cpu_features()
+    except RuntimeError:  # llvmlite does not know
+        return False
+    return bool(features.get("f16c")) or platform.machine() in ("aarch64", "arm64")
+
+
+_CONVERTS_HALF = _converts_half()
+
+
 def _load_compiled(value: Any) -> Callable[..., Any]:
     if value == types.uint16:
-        return _from_bits(10, 15)
+        return _load_half if _CONVERTS_HALF else _from_bits(10, 15)
     if value == types.int16:
         return _from_bits(7, 127)
     return lambda value: np.float64(value)
@@ -96,7 +148,7 @@ def _load_compiled(value: Any) -> Callable[..., Any]:
 
 def _store_compiled(value: Any, result: Any) -> Callable[..., Any]:
     if result.dtype == types.uint16:
-        return _to_bits(10, 15)
+        return _store_half if _CONVERTS_HALF else _to_bits(10, 15)
     if result.dtype == types.int16:
         return _to_bits(7, 127)
     return lambda value, result: value

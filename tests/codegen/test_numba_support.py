@@ -16,7 +16,7 @@ pytest.importorskip("numba", reason="numba is not installed: NOT TESTED")
 
 import numba
 
-from codegen.backends import numba_batch_support
+from codegen.backends import numba_batch_support, numba_support
 from codegen.backends.numba_batch_support import _blocks, _far, _near_mean, _read, _share_out
 from codegen.backends.numba_support import _from_bits, _to_bits, _together
 from codegen.backends.numpy_support import _layout
@@ -69,6 +69,38 @@ def test_a_float64_is_rounded_once_to_the_nearest(name: str) -> None:
         else:
             assert abs(abs(made) - abs(value)) == min(abs(g - abs(value)) for g in around)
             assert math.copysign(1, made) == math.copysign(1, value)
+
+
+@pytest.mark.skipif(not numba_support._CONVERTS_HALF, reason="no float16 in this processor")
+def test_the_processor_converts_float16_as_the_bits_say() -> None:
+    load, store = _from_bits(10, 15), _to_bits(10, 15)
+    every = np.arange(2**16, dtype=np.uint16)
+    wide = np.array([load(one) for one in every])
+    kept = wide[np.isfinite(wide)]
+    half = (np.sort(kept)[1:] + np.sort(kept)[:-1]) / 2
+    wide = np.concatenate(
+        [
+            kept,
+            half,
+            *(np.nextafter(half, to) for to in (-np.inf, np.inf)),
+            [65519.9, 1e300, 1e-300],
+        ]
+    )
+
+    @numba.njit
+    def compiled(bits: Any, read: Any, wide: Any, written: Any) -> None:
+        for k in range(bits.size):
+            read[k] = numba_support._load(bits[k])
+        for k in range(wide.size):
+            written[k] = numba_support._store(wide[k], written)
+
+    read, written = np.empty(every.size), np.empty(wide.size, np.uint16)
+    compiled(every, read, wide, written)
+    assert np.array_equal(read, [load(one) for one in every], equal_nan=True)
+    assert np.array_equal(written, [store(one, every) for one in wide])
+    nan = np.array([np.nan])
+    compiled(every[:0], read, nan, written)
+    assert np.isnan(load(written[0]))
 
 
 def test_blocks_meet_every_element_once(monkeypatch: pytest.MonkeyPatch) -> None:
