@@ -199,18 +199,22 @@ def _result(
 # --- Kernels --------------------------------------------------------------------------------------
 
 
-def linear_kernels(kernels: Kernels) -> Kernels:
+def linear_kernels(kernels: Kernels, *, narrow: bool = True) -> Kernels:
     """A layer's kernels with forward, backward and jvp in separate terms.
 
     They are left as they are where that cannot be: where the layer has no mean to centre its data
-    at, or is not linear.
+    at, or is not linear.  ``narrow``: with what has to hold in a narrow type; only for Batch Norm
+    is that known.
     """
     derivation = kernels.derivation
+    narrow = narrow and derivation.layer == BATCH_NORM
     if mean_of_data(derivation.layer) is None:
         return kernels
     try:
-        forward = _separated(kernels.forward, derivation)
-        backward, jvp = (_separated(k, derivation) for k in (kernels.backward, kernels.jvp))
+        forward, backward, jvp = (
+            _separated(kernel, derivation, narrow)
+            for kernel in (kernels.forward, kernels.backward, kernels.jvp)
+        )
     except NotLinearError:
         return kernels
     program, centre = _any_centre(forward.program)
@@ -219,19 +223,19 @@ def linear_kernels(kernels: Kernels) -> Kernels:
     forward = replace(forward, program=program, passes=rest)
     return replace(
         kernels,
-        forward=_checked(forward, statistics, derivation),
-        backward=_checked(backward, statistics, derivation),
-        jvp=_checked(jvp, statistics, derivation),
+        forward=_checked(forward, statistics, derivation, narrow),
+        backward=_checked(backward, statistics, derivation, narrow),
+        jvp=_checked(jvp, statistics, derivation, narrow),
     )
 
 
-def _separated(kernel: Kernel, derivation: Derivation) -> Kernel:
+def _separated(kernel: Kernel, derivation: Derivation, narrow: bool) -> Kernel:
     """A kernel in separate terms, which also knows how large its results are, if they may cancel.
 
     Raises NotLinearError.
     """
     layer, program = derivation.layer, getattr(lower(derivation), kernel.name)
-    squares = tuple(norms(program, derivation)) if layer == BATCH_NORM else ()
+    squares = tuple(norms(program, derivation)) if narrow else ()
     meaning = {norm.var.label: norm.expr for norm in squares}
     definitions = [Definition(a.target, a.expr, a.note) for a in program.assigns]
     made = {definition.var for definition in definitions}
@@ -283,11 +287,13 @@ def _statistics(
     return Statistics(given, tuple(reversed(first)), ordered), tuple(reversed(rest))
 
 
-def _checked(kernel: Kernel, statistics: Statistics, derivation: Derivation) -> LinearKernel:
-    """A kernel with what has to hold in a narrow type; only for Batch Norm is that known."""
+def _checked(
+    kernel: Kernel, statistics: Statistics, derivation: Derivation, narrow: bool
+) -> LinearKernel:
+    """A kernel with what has to hold in a ``narrow`` type."""
     checks: tuple[Check, ...] = ()
     finite: tuple[Var, ...] = ()
-    if derivation.layer == BATCH_NORM:
+    if narrow:
         checks = tuple(checks_of(kernel.program, derivation))
         finite = tuple(finite_in(kernel.program, checks, derivation))
     return LinearKernel(kernel.name, kernel.program, kernel.passes, statistics, finite, checks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,8 +28,17 @@ if TYPE_CHECKING:
     metavar="FOLDER",
     help="Where to write; the project's generated/ if not given.",
 )
+@click.option(
+    "--accumulate",
+    type=click.Choice(["auto", "float64"]),
+    default="auto",
+    show_default=True,
+    help="In float32 where that loses nothing, or everything in float64.",
+)
 @click.option("--check", is_flag=True, help="Write nothing: compare, show what differs, exit 1.")
-def command(layers: Sequence[str], backend: str | None, out: Path | None, check: bool) -> int:
+def command(
+    layers: Sequence[str], backend: str | None, out: Path | None, accumulate: str, check: bool
+) -> int:
     """Generate kernels from the derivations.
 
     Files that are up to date are left alone, and the others replaced in one step each.  FILE
@@ -40,12 +49,14 @@ def command(layers: Sequence[str], backend: str | None, out: Path | None, check:
     files = [name for name in layers if is_file(name)]
     if files and out is None:
         raise click.UsageError(f"{files[0]} needs --out FOLDER: generated/ is the project's own")
-    folder = generated_folder() if out is None else out
+    folder, wide = generated_folder() if out is None else out, accumulate == "float64"
     origins = {layer_named(name).name: Path(name).name for name in files}
     if layers:
-        texts = emit.render_all(_named(layers), (backend or "numpy",), origins)
+        texts = emit.render_all(_named(layers), (backend or "numpy",), origins, wide=wide)
     else:
-        texts = emit.render_committed((backend,) if backend else emit.COMMITTED)
+        texts = emit.render_committed((backend,) if backend else emit.COMMITTED, wide=wide)
+    if wide:
+        _say_what_is_wide_already(texts)
     if check:
         drifts = emit.check(folder, texts, partial=bool(layers))
         for drift in drifts:
@@ -59,6 +70,15 @@ def command(layers: Sequence[str], backend: str | None, out: Path | None, check:
         state = "written" if folder / name in changed else "up to date"
         print(f"{folder / name}: {state}")
     return 0
+
+
+def _say_what_is_wide_already(texts: Mapping[str, str]) -> None:
+    from codegen.emit import PACKAGE_DOC, is_only_wide
+
+    modules = {name: text for name, text in texts.items() if text != PACKAGE_DOC}
+    already = [name for name, text in modules.items() if not is_only_wide(text)]
+    if already:
+        print(f"in float64 in any case: {', '.join(already)}")
 
 
 def _named(names: Sequence[str]) -> dict[str, Layer]:

@@ -43,7 +43,7 @@ from verify.arrangements import (
 from verify.exact import Counterexample, Outcome, Point, draw
 from verify.fields import FIELDS, Index, OutsideTheField, Scalar
 from verify.kernel_numbers import ExactNumPy, Number, on_objects
-from verify.kernel_paths import LEFT, PATHS, Guide
+from verify.kernel_paths import LEFT, PATHS, TWO_WAYS, Guide
 from verify.loading import load
 from verify.references import Reference, extents
 
@@ -114,7 +114,7 @@ def _due(layer: Layer) -> dict[str, Var]:
 
 def _claims(layer: Layer, *, checks: bool) -> list[str]:
     """What is compared; ``checks``: a kernel with two ways looks at what decides between them."""
-    checked = [f"{core}: checks" for core in LEFT] if checks and layer == BATCH_NORM else []
+    checked = [f"{core}: checks" for core in LEFT] if checks else []
     return [*_due(layer), *checked, "jacobian: uR"]
 
 
@@ -255,7 +255,8 @@ class _Kernel:
         other |= {"axis", "axes", "groups"}
         self.kept = [name for name in module.Cache._fields if name not in other]
         self.guide = Guide(module) if hasattr(module, "_Work") else None
-        self.claims = _claims(layer, checks=self.guide is not None)
+        self.checks = hasattr(module, TWO_WAYS)
+        self.claims = _claims(layer, checks=self.checks)
 
     def run(self, case: Case) -> Iterator[tuple[str, Array | str]]:
         """Every result by claim, some of them twice; a message in the place of one that failed."""
@@ -309,7 +310,7 @@ class _Kernel:
         self, core: str, given: Mapping[str, Any], results: tuple[Array, ...]
     ) -> tuple[Array, ...]:
         """The results, and how what the core checked differs from what is true of them."""
-        if not self.guide or self.layer != BATCH_NORM:
+        if not self.guide or not self.checks:
             return results
         return *results, self.guide.difference(core, given, results)
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Pairs = Sequence[tuple[Array, Array]]
 
+TWO_WAYS = "_in_float64"  # which a module has if it computes in a narrow type too
 LEFT = {"forward": 1, "backward": 4, "jvp": 1}  # pairs that each kernel of Batch Norm checks
 
 

@@ -17,12 +17,13 @@ class Backend(Protocol):
     ``name`` is what the command line calls it, ``folder`` its package under ``generated/``, and
     ``render`` the body of a module (without the header, which :mod:`codegen.emit` adds);
     ``render_block`` that of the block, which has kernels for each placement of Batch Norm.
+    ``wide``: everything is computed in float64, also what need not be.
     """
 
     name: str
     folder: str
 
-    def render(self, kernels: Kernels) -> str: ...
+    def render(self, kernels: Kernels, wide: bool = False) -> str: ...
 
     def render_block(self, placements: Sequence[Placement]) -> str: ...
 

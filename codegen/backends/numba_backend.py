@@ -91,7 +91,8 @@ class NumbaBackend:
     name = "numba"
     folder = "numba_kernels"
 
-    def render(self, kernels: Kernels) -> str:
+    def render(self, kernels: Kernels, wide: bool = False) -> str:
+        """The module's body; it is ``wide`` in any case."""
         like = layout_of(kernels.derivation.layer)
         layout = LAYOUTS[like]
         passes = NUMBA_PASSES if like is BATCH else PASSES

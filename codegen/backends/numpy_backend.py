@@ -94,10 +94,11 @@ class NumpyBackend:
     name = "numpy"
     folder = "numpy_kernels"
 
-    def render(self, kernels: Kernels) -> str:
+    def render(self, kernels: Kernels, wide: bool = False) -> str:
+        """The module's body; only what reduces the batch is not ``wide`` in any case."""
         layout = layout_of(kernels.derivation.layer)
         if layout is BATCH:
-            kernels = linear_kernels(kernels)
+            kernels = linear_kernels(kernels, narrow=not wide)
             if isinstance(kernels.forward, LinearKernel):
                 layout = IN_FLOAT32 if kernels.forward.checks else IN_BLOCKS
         else:

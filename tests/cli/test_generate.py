@@ -23,7 +23,7 @@ def rendered() -> dict[str, str]:
 @pytest.fixture
 def folder(rendered: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An up-to-date folder; what would be generated is not worked out again."""
-    monkeypatch.setattr(emit, "render_committed", lambda *_: rendered)
+    monkeypatch.setattr(emit, "render_committed", lambda *_, **__: rendered)
     emit.write(tmp_path, rendered)
     return tmp_path
 
@@ -114,3 +114,34 @@ def test_a_file_in_the_place_of_the_folder(folder: Path) -> None:
     shown = call("generate", "--out", str(folder / "file"))
     assert shown.status == 2
     assert is_one_line_of_error(shown), shown
+
+
+# --- In float64 alone -----------------------------------------------------------------------------
+
+OPTION = "--accumulate", "float64"
+
+
+def test_a_module_in_float64_says_so_and_is_checked_as_such(tmp_path: Path) -> None:
+    arguments = ("generate", "batch_norm", "--out", str(tmp_path))
+    assert call(*arguments, *OPTION).lines[-1] == f"{tmp_path / KERNEL}: written"
+    _, how, *_ = (tmp_path / KERNEL).read_text(encoding="utf-8").splitlines()
+    assert how.endswith("and run `backnorm generate --accumulate float64`.")
+    assert call(*arguments, *OPTION, "--check").status == 0
+    otherwise = call(*arguments, "--check")
+    assert otherwise.status == 1
+    assert f"-{how}" in otherwise.lines
+
+
+@pytest.mark.parametrize(
+    ("chosen", "module"),
+    [
+        (("layer_norm",), "numpy_kernels/layer_norm.py"),
+        (("batch_norm", "--backend", "numba"), "numba_kernels/batch_norm.py"),
+    ],
+)
+def test_what_is_in_float64_in_any_case_is_the_same(
+    chosen: tuple[str, ...], module: str, tmp_path: Path
+) -> None:
+    shown = call("generate", *chosen, *OPTION, "--out", str(tmp_path))
+    assert shown.lines[0] == f"in float64 in any case: {module}"
+    assert call("generate", *chosen, "--check", "--out", str(tmp_path)).status == 0

@@ -56,6 +56,8 @@ def test_what_is_not_linear_or_has_no_mean_is_left_as_it_is(name: str) -> None:
 def test_only_where_the_checks_are_known_is_float32_tried() -> None:
     assert all(linear("batch_norm", kernel).checks for kernel in KERNELS)
     assert not any(linear(name, kernel).checks for name in LINEAR[1:] for kernel in KERNELS)
+    wide = linear_kernels(build(derivation_of("batch_norm")), narrow=False)
+    assert not any(getattr(wide, kernel).checks for kernel in KERNELS)
 
 
 def test_the_checks_of_batch_norm() -> None:
