@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ from codegen.backends.numpy_support import _WIDE, Array, _Layout
 _NARROW: Any = np.float32
 _COLUMNS = 2**14  # of a row, about
 _ROWS = 16  # of a block, which are added up in one type before they are in float64
-_SAMPLE = 32, 128  # elements whose mean is near enough to that of a channel, few or many
+_SAMPLE = 64, 128  # elements whose mean is near enough to that of a channel, few or many
 _SMALL, _LARGE = 2.0**-100, 2.0**60  # sizes that float32 is at ease with
 _LEFT = 16  # subtraction in float32 has to leave this part of its terms, as squares
 
@@ -42,14 +43,15 @@ class _Part:
     def __init__(
         self,
         layout: _Layout,
-        channels: slice,
+        start: int,
+        stop: int,
         scratch: dict[int, Array],
         largest: dict[int, float],
     ) -> None:
-        self.m, self.channels, self.scratch, self.largest = layout.m, channels, scratch, largest
+        self.m, self.scratch, self.largest = layout.m, scratch, largest
+        self.start, self.stop, self.count = start, stop, stop - start
         self.before, self.after = layout.shape[: layout.axis], layout.shape[layout.axis + 1 :]
-        self.own = (*(slice(None) for _ in self.before), channels)
-        self.count = channels.stop - channels.start
+        self.own = (*(slice(None) for _ in self.before), slice(start, stop))
         self.whole = self.count == layout.channels
 
     def most(self, which: int, values: Array) -> float:
@@ -80,7 +82,7 @@ def _parts(layout: _Layout) -> Iterator[_Part]:
     parts = -(-layout.channels // max(1, columns // places))
     for k in range(parts):
         start, stop = (layout.channels * end // parts for end in (k, k + 1))
-        yield _Part(layout, slice(start, stop), scratch, largest)
+        yield _Part(layout, start, stop, scratch, largest)
 
 
 class _Work:
@@ -93,28 +95,14 @@ class _Work:
     def __init__(self, part: _Part, dtype: Any, wide: bool = False, again: bool = False) -> None:
         self.part, self.dtype, self.wide, self.again = part, np.dtype(dtype), wide, again
         self.ones = np.ones(_ROWS, dtype)
-        batch, places = math.prod(part.before), math.prod(part.after)
-        self.cut, fold = part.count == 1 and 8 * places >= _COLUMNS, 1
-        most = min(_COLUMNS // max(part.count * places, 1), batch // _ROWS)
-        while part.whole and 2 * fold <= most:
-            fold *= 2
-        self.row_shape = (1, 1, 1) if self.cut else (fold, part.count, places)
-        elements = _ROWS * _COLUMNS // (2 if wide else 1)
-        columns = _COLUMNS if self.cut else fold * part.count * places
-        self.rows = max(1, min(_ROWS, elements // columns))
+        sizes = _COLUMNS, _ROWS, 2 if wide else 1
+        before, after, own = part.before, part.after, (part.start, part.stop)
+        self.row_shape, self.cut, self.places = _geometry(before, after, own, part.whole, sizes)
 
     def blocks(self) -> Iterator[_Block]:
         """Blocks of the part, which meet every element once."""
-        part, (fold, count, places) = self.part, self.row_shape
-        for rows, n in _boxes(part.before, self.rows * fold, fold):
-            if self.cut:
-                for cut, size in _boxes(part.after, max(1, self.rows // n) * _COLUMNS, self.rows):
-                    split = math.gcd(size, max(1, self.rows // n))
-                    yield _Block(self, (*rows, part.channels, *cut), (n * split, size // split))
-            else:
-                folded = math.gcd(n, fold) if n > fold else n
-                every = (*rows, part.channels, *(slice(None) for _ in part.after))
-                yield _Block(self, every, (n // folded, folded * count * places))
+        for index, shape in self.places:
+            yield _Block(self, index, shape)
 
     def row(self, values: Array) -> Array:
         """One value for each channel, repeated along a row."""
@@ -188,8 +176,7 @@ class _Work:
         fits = (sizes <= _LARGE) & ((sizes >= _SMALL) | (sizes == 0))
         return bool(
             fits.all()
-            and all(np.isfinite(part).all() for part, _ in left)
-            and all((_LEFT * part >= terms).all() for part, terms in left)
+            and all(((_LEFT * part >= terms) & (part < np.inf)).all() for part, terms in left)
             and all(
                 _LEFT * self.part.most(k, part) >= terms.max()
                 for k, (part, terms) in enumerate(left_of_all)
@@ -272,6 +259,45 @@ class _Block:
             sums = np.einsum("ij,ij->j", one[:half], other[:half])
             sums += np.einsum("ij,ij->j", one[half:], other[half:])
         return np.add.reduce(sums, dtype=_WIDE, keepdims=True) if self.work.cut else sums
+
+
+_Place = tuple[tuple[slice, ...], tuple[int, int]]  # of a block, and its shape
+
+
+@lru_cache(maxsize=256)
+def _geometry(
+    before: tuple[int, ...],
+    after: tuple[int, ...],
+    channels: tuple[int, int],
+    whole: bool,
+    sizes: tuple[int, int, int],
+) -> tuple[tuple[int, int, int], bool, tuple[_Place, ...]]:
+    """What a row is, whether a channel is cut as it comes, and the blocks.
+
+    ``whole`` says that the channels are all there are; ``sizes`` are the columns of a row, the rows
+    of a block, and a number by which there are fewer elements in it.
+    """
+    columns, rows, fewer = sizes
+    start, stop = channels
+    count, batch, places = stop - start, math.prod(before), math.prod(after)
+    cut, fold = count == 1 and 8 * places >= columns, 1
+    most = min(columns // max(count * places, 1), batch // rows)
+    while whole and 2 * fold <= most:
+        fold *= 2
+    row = columns if cut else fold * count * places
+    rows = max(1, min(rows, rows * columns // (fewer * row)))
+    found: list[_Place] = []
+    for batches, n in _boxes(before, rows * fold, fold):
+        if cut:
+            for positions, size in _boxes(after, max(1, rows // n) * columns, rows):
+                split = math.gcd(size, max(1, rows // n))
+                index = (*batches, slice(start, stop), *positions)
+                found.append((index, (n * split, size // split)))
+        else:
+            folded = math.gcd(n, fold) if n > fold else n
+            index = (*batches, slice(start, stop), *(slice(None) for _ in after))
+            found.append((index, (n // folded, folded * count * places)))
+    return (1, 1, 1) if cut else (fold, count, places), cut, tuple(found)
 
 
 def _boxes(
