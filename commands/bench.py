@@ -10,12 +10,12 @@ import click
 from commands.help import Command
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from verify.speed.measurement import Figure
     from verify.speed.worker import Request
 
-LAYERS = ("batch_norm", "layer_norm", "rms_norm")
+LAYERS = ("batch_norm", "instance_norm", "group_norm", "layer_norm", "rms_norm")
 BACKENDS = ("numpy", "numba", "torch")
 DTYPES = ("float16", "float32", "float64")
 
@@ -42,7 +42,7 @@ DTYPES = ("float16", "float32", "float64")
     "shapes",
     multiple=True,
     metavar="NxC",
-    help="Such as 8192x1024 or 32x64x56x56; may be repeated.  Five usual ones, unless given.",
+    help="Such as 8192x1024 or 32x64x56x56; may be repeated.  Usual ones, unless given.",
 )
 @click.option(
     "--dtype",
@@ -85,7 +85,8 @@ def command(
     Beside ours, with out= and without: the textbook's NumPy (whole arrays, the chain rule step by
     step), PyTorch on the CPU where it is installed, and one copy of x, which is the unit.  Under
     glibc everything is timed twice: with the allocator's default, where each fresh result pays page
-    faults, and told to keep memory, which is PyTorch at its best.
+    faults, and told to keep memory, which is PyTorch at its best.  Group Norm has 32 groups, or as
+    many of them as divide the channels.
     """
     import json
     from dataclasses import asdict
@@ -93,17 +94,16 @@ def command(
     from commands.picture import Picture
     from derive.errors import InputError
     from verify.speed import measurement
-    from verify.speed.implementations import available
+    from verify.speed.implementations import available, missing
     from verify.speed.problem import SHAPES, shape_of
     from verify.speed.worker import Request
 
-    missing = [name for name in backends if name not in available(BACKENDS)]
-    if missing:
-        raise InputError(f"--backend {missing[0]} needs {missing[0]}, which is not installed")
+    if absent := missing(backends):
+        raise InputError(f"--backend {absent[0]} needs {absent[0]}, which is not installed")
     for shape in shapes:
         shape_of(shape)
     picture = Picture(plot, "--plot") if plot is not None else None
-    usual = tuple("x".join(map(str, shape)) for shape in SHAPES)
+    usual = tuple("x".join(map(str, shape)) for shape in SHAPES[layer])
     requests = [
         Request(layer, backends or available(BACKENDS), shapes or usual, dtypes, count)
         for count in threads
@@ -114,6 +114,7 @@ def command(
             "schema": 1,
             "layer": layer,
             "machine": measurement.machine(),
+            "not_installed": missing(BACKENDS),
             "figures": [asdict(figure) for figure in figures],
         }
         click.echo(json.dumps(data, indent=1, allow_nan=False))
@@ -128,6 +129,8 @@ def command(
             print_table(COLUMNS, rows, right=NUMBERS)
         click.echo()
         say("copies: time in copies of x.  textbook, torch: how many times as fast as they are.")
+        for line in _remarks(layer, requests[0].backends):
+            say(line)
     if picture is not None:
         from plots.speed import figure
         from verify.speed.errors import worst_errors
@@ -135,6 +138,17 @@ def command(
         errors = {dtype: worst_errors(layer, requests[0].backends, dtype) for dtype in dtypes}
         picture.write(lambda: figure(figures, errors))
         click.echo(f"{plot}: written", err=True)
+
+
+def _remarks(layer: str, measured: Sequence[str]) -> Iterator[str]:
+    """What PyTorch's figures are of, and whose there are none of."""
+    from verify.speed.implementations import TORCH, missing
+    from verify.speed.pytorch import NOTES
+
+    if TORCH in measured and layer in NOTES:
+        yield NOTES[layer]
+    if absent := missing(BACKENDS):
+        yield f"not measured, as not installed: {', '.join(absent)}"
 
 
 def _measured(requests: Sequence[Request]) -> list[Figure]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from verify.speed.implementations import TEXTBOOK, TORCH
 from verify.speed.measurement import KEPT, Figure, threads_of
+from verify.speed.problem import groups_of, shape_of
 
 COLUMNS = ("", "forward", "textbook", "torch", "backward", "textbook ", "torch ")
 NUMBERS = COLUMNS[1:]
@@ -19,8 +20,14 @@ def tables(figures: Sequence[Figure]) -> Iterator[tuple[str, Rows]]:
         yield _table(list(group))
 
 
-def _setting(figure: Figure) -> tuple[int, str, str, str]:
-    return figure.threads, figure.allocator, figure.dtype, figure.shape
+def _setting(figure: Figure) -> tuple[str, int, str, str, str]:
+    return figure.layer, figure.threads, figure.allocator, figure.dtype, figure.shape
+
+
+def problem_of(figure: Figure) -> str:
+    """The shape, and how many groups its channels are in."""
+    groups = groups_of(figure.layer, shape_of(figure.shape))
+    return figure.shape + (f" in {groups} group{'s' if groups > 1 else ''}" if groups else "")
 
 
 def _table(figures: list[Figure]) -> tuple[str, Rows]:
@@ -28,7 +35,7 @@ def _table(figures: list[Figure]) -> tuple[str, Rows]:
     for figure in figures:
         by_name.setdefault(figure.implementation, {})[figure.function] = figure
     first = figures[0]
-    heading = f"{first.shape} {first.dtype}, {threads_of(first)}"
+    heading = f"{problem_of(first)} {first.dtype}, {threads_of(first)}"
     heading += ", memory kept" if first.allocator == KEPT else ""
     floors = {figure.function: f"{figure.floor:.1f}" for figure in figures}
     rows: Rows = [("  floor", floors["forward"], "", "", floors["backward"], "", "")]

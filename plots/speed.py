@@ -42,7 +42,9 @@ def figure(timed: Sequence[Timed], errors: Mapping[str, Mapping[str, float]]) ->
         own = [t for t in shown if t.function == function and t.copies is not None]
         _bars(axes[0][column], own, colors)
         _dots(axes[1][column], own, colors, errors[first.dtype])
-    drawn.suptitle(f"{first.dtype}, {threads_of(first)}, {first.allocator} allocator")
+    drawn.suptitle(
+        f"{first.layer}, {first.dtype}, {threads_of(first)}, {first.allocator} allocator"
+    )
     return drawn
 
 

@@ -22,6 +22,20 @@ def test_a_table_of_ratios() -> None:
     assert max(map(len, outcome.lines)) <= 80
 
 
+def test_groups_and_what_is_not_installed_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("verify.speed.implementations.available", lambda _: ("numpy",))
+    outcome = call("bench", "--layer", "group_norm", "--shape", "4x48x3x3")
+    assert outcome.status == 0
+    assert "4x48x3x3 in 16 groups float32, 1 thread" in outcome.lines
+    assert outcome.lines[-1] == "not measured, as not installed: numba, torch"
+
+
+def test_what_pytorch_s_figures_are_of_is_told() -> None:
+    lines = bench._remarks("instance_norm", ("numpy", "torch"))
+    assert "its batch norm of x as (1, N*C, ...)" in next(iter(lines))
+    assert not [line for line in bench._remarks("instance_norm", ("numpy",)) if "N*C" in line]
+
+
 def test_json_and_a_picture(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     picture = tmp_path / "speed.svg"

@@ -12,10 +12,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from verify.speed.implementations import COPY, Calls, makers
-from verify.speed.problem import BATCH, Array, Problem, make
+from verify.speed.calls import Calls
+from verify.speed.implementations import COPY, makers
+from verify.speed.problem import BATCH, GROUP, INSTANCE, LAYER, RMS, Array, Problem, make
 
-SHAPE = (4096, 64)
+SHAPES = {
+    BATCH: (4096, 64),
+    **dict.fromkeys((INSTANCE, GROUP), (4, 64, 32, 32)),
+    **dict.fromkeys((LAYER, RMS), (64, 4096)),
+}
 DATA = ((0.5, 1.0), (1e4, 1e-2))  # mean and standard deviation
 
 
@@ -24,8 +29,7 @@ def worst_errors(layer: str, backends: Sequence[str], dtype: str) -> dict[str, f
 
     Infinite for a result that is not finite; an implementation that refuses the dtype is left out.
     """
-    shape = SHAPE if layer == BATCH else SHAPE[::-1]
-    problems = [make(layer, shape, dtype, mean=mean, std=std) for mean, std in DATA]
+    problems = [make(layer, SHAPES[layer], dtype, mean=mean, std=std) for mean, std in DATA]
     exact = makers(layer, ("numpy",))["numpy"]
     references = [_results(exact(_wide(problem))) for problem in problems]
     unit = float(np.finfo(dtype).eps) / 2

@@ -1,8 +1,8 @@
 """How little memory traffic a kernel could do with, in copies of x.
 
 A copy reads x and writes as much: two units of traffic.  The statistics need the whole of a channel
-(or a row) before its first result can be computed, so that what is read is read twice, unless the
-channel lies together in memory and stays in the cache between the two.  Then
+(or a row, or a group) before its first result can be computed, so that what is read is read twice,
+unless the channel lies together in memory and stays in the cache between the two.  Then
 
     forward   reads x, writes y:         1 copy,      or 1.5 when x is read twice;
     backward  reads x, dy, writes dx:    1.5 copies,  or 2.5 when both are read twice.
@@ -12,10 +12,9 @@ What γ and β take is not counted, nor is arithmetic.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
-from verify.speed.problem import BATCH
+from verify.speed.problem import BATCH, axes_of
 
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 USUAL = 2**20  # bytes of second-level cache, where the system does not tell
@@ -41,9 +40,6 @@ def floor(
     """
     read = 1 if function == "forward" else 2
     together = layer != BATCH or len(shape) > 2
-    reduced = math.prod(shape[2:]) if layer == BATCH else shape[-1]
-    if layer == BATCH:
-        reduced *= shape[0]
-    size = reduced * itemsize * read
+    size = axes_of(layer, shape).m * itemsize * read
     twice = not together or size > (second_level_cache() if cache is None else cache)
     return (read * (2 if twice else 1) + 1) / 2

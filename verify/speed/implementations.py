@@ -11,23 +11,15 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from derive.errors import InputError
-from verify.speed.problem import BATCH, EPS, Array, Problem
+from verify.speed.calls import Calls
+from verify.speed.problem import EPS, Array, Problem
+from verify.speed.pytorch import pytorch
 from verify.speed.textbook import Textbook
-
-Function = Callable[[], Any]
-
-
-class Calls(NamedTuple):
-    """What is timed.  ``forward`` gives y; ``backward``, called after it, dx and what γ, β get."""
-
-    forward: Function
-    backward: Function
-
 
 COPY, TEXTBOOK = "copy", "textbook"
 TORCH = "torch"
@@ -39,12 +31,17 @@ def available(backends: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in backends if importlib.util.find_spec(name) is not None)
 
 
+def missing(backends: Sequence[str]) -> tuple[str, ...]:
+    """Those whose library is not."""
+    return tuple(name for name in backends if name not in available(backends))
+
+
 def makers(layer: str, backends: Sequence[str]) -> dict[str, Callable[[Problem], Calls]]:
     """Every implementation by its name, the copy and the textbook first."""
     found: dict[str, Callable[[Problem], Calls]] = {COPY: _copy, TEXTBOOK: _textbook}
     for name in backends:
         if name == TORCH:
-            found[TORCH] = _torch
+            found[TORCH] = pytorch
         elif (module := _kernels(name, layer)) is not None:
             found[f"{name}, out="] = partial(_into, module)
             found[name] = partial(_fresh, module)
@@ -77,53 +74,17 @@ def _textbook(problem: Problem) -> Calls:
 
 
 def _fresh(module: Any, problem: Problem) -> Calls:
-    _, cache = module.forward(problem.x, *problem.learnt, eps=EPS)
+    _, cache = module.forward(problem.x, *problem.arguments, eps=EPS)
     return Calls(
-        lambda: module.forward(problem.x, *problem.learnt, eps=EPS)[0],
+        lambda: module.forward(problem.x, *problem.arguments, eps=EPS)[0],
         lambda: module.backward(problem.dy, cache),
     )
 
 
 def _into(module: Any, problem: Problem) -> Calls:
     y, dx = np.empty_like(problem.x), np.empty_like(problem.x)
-    _, cache = module.forward(problem.x, *problem.learnt, eps=EPS)
+    _, cache = module.forward(problem.x, *problem.arguments, eps=EPS)
     return Calls(
-        lambda: module.forward(problem.x, *problem.learnt, eps=EPS, out=y)[0],
+        lambda: module.forward(problem.x, *problem.arguments, eps=EPS, out=y)[0],
         lambda: module.backward(problem.dy, cache, out=dx),
     )
-
-
-def _torch(problem: Problem) -> Calls:
-    """PyTorch's own forward and backward kernels, called without autograd between them."""
-    torch = importlib.import_module("torch")
-    x, dy, *learnt = map(torch.from_numpy, (problem.x, problem.dy, *problem.learnt))
-    aten, width = torch.ops.aten, [problem.channels]
-    if problem.layer == BATCH:
-        _, *saved = torch.native_batch_norm(x, *learnt, None, None, True, 0.1, EPS)
-        return Calls(
-            lambda: torch.native_batch_norm(x, *learnt, None, None, True, 0.1, EPS)[0].numpy(),
-            lambda: _arrays(
-                aten.native_batch_norm_backward(
-                    dy, x, learnt[0], None, None, *saved, True, EPS, [True] * 3
-                )
-            ),
-        )
-    if problem.layer == "layer_norm":
-        _, *saved = torch.native_layer_norm(x, width, *learnt, EPS)
-        return Calls(
-            lambda: torch.native_layer_norm(x, width, *learnt, EPS)[0].numpy(),
-            lambda: _arrays(
-                aten.native_layer_norm_backward(dy, x, width, *saved, *learnt, [True] * 3)
-            ),
-        )
-    rms_norm, inputs = torch.nn.functional.rms_norm, [x.requires_grad_(), *learnt]
-    inputs[1].requires_grad_()
-    y = rms_norm(x, width, learnt[0], EPS)
-    return Calls(
-        lambda: rms_norm(x, width, learnt[0], EPS).detach().numpy(),
-        lambda: _arrays(torch.autograd.grad(y, inputs, dy, retain_graph=True)),
-    )
-
-
-def _arrays(tensors: Any) -> tuple[Array, ...]:
-    return tuple(tensor.numpy() for tensor in tensors)

@@ -43,6 +43,7 @@ class Figure:
     """One implementation in one setting.  ``copies``: its median in medians of a copy of x;
     ``faster``: how many times faster than the textbook's; None where it refused."""
 
+    layer: str
     threads: int
     allocator: str
     shape: str
@@ -87,6 +88,7 @@ def measure(request: Request, allocator: str, tell: Callable[[Timing], None]) ->
         copy = medians[t.shape, t.dtype, t.function, COPY]
         textbook = medians[t.shape, t.dtype, t.function, TEXTBOOK]
         yield Figure(
+            request.layer,
             request.threads,
             allocator,
             **asdict(t),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,55 @@ from derive.errors import InputError
 
 Array = NDArray[Any]
 
-BATCH, ROWS = "batch_norm", ("layer_norm", "rms_norm")
-LAYERS = (BATCH, *ROWS)
+BATCH, INSTANCE, GROUP = "batch_norm", "instance_norm", "group_norm"
+LAYER, RMS = "layer_norm", "rms_norm"
+LAYERS = (BATCH, INSTANCE, GROUP, LAYER, RMS)
 DTYPES = ("float16", "float32", "float64")
-SHAPES = ((8192, 1024), (65536, 256), (32, 64, 56, 56), (64, 256, 14, 14), (256, 100))
+IMAGES = ((32, 64, 56, 56), (64, 256, 14, 14))
+TRANSFORMERS = ((8192, 1024), (2048, 4096))
+SHAPES = {
+    BATCH: ((8192, 1024), (65536, 256), *IMAGES, (256, 100)),
+    **dict.fromkeys((INSTANCE, GROUP), (*IMAGES, (8, 32, 7, 7))),
+    **dict.fromkeys((LAYER, RMS), (*TRANSFORMERS, (65536, 256), (256, 100))),
+}
+GROUPS = 32  # as in Wu & He 2018, where that divides the channels
 EPS = 1e-5
 LARGEST = 2**28  # elements
+
+
+class Axes(NamedTuple):
+    """How a layer reads x: the shape that it is seen in, which axes are reduced, and which of them
+    γ and β vary over."""
+
+    shape: tuple[int, ...]
+    reduced: tuple[int, ...]
+    learnt: tuple[int, ...]
+
+    @property
+    def m(self) -> int:
+        """How many elements are reduced to one."""
+        return math.prod(self.shape[k] for k in self.reduced)
+
+
+def axes_of(layer: str, shape: tuple[int, ...]) -> Axes:
+    """Batch, Instance and Group Norm have their channels along axis 1, the others along the last
+    axis."""
+    positions = tuple(range(2, len(shape)))
+    if layer == BATCH:
+        return Axes(shape, (0, *positions), (1,))
+    if layer == INSTANCE:
+        return Axes(shape, positions, (1,))
+    if layer == GROUP:
+        samples, channels, *places = shape
+        groups = groups_of(layer, shape)
+        seen = (samples, groups, channels // groups, *places)
+        return Axes(seen, tuple(range(2, len(seen))), (1, 2))
+    return Axes(shape, (len(shape) - 1,), (len(shape) - 1,))
+
+
+def groups_of(layer: str, shape: tuple[int, ...]) -> int:
+    """Of Group Norm: GROUPS, or what divides both them and the channels; else 0."""
+    return math.gcd(GROUPS, shape[1]) if layer == GROUP else 0
 
 
 @dataclass(frozen=True)
@@ -33,11 +76,20 @@ class Problem:
 
     @property
     def learnt(self) -> tuple[Array, ...]:
-        return (self.gamma,) if self.layer == "rms_norm" else (self.gamma, self.beta)
+        return (self.gamma,) if self.layer == RMS else (self.gamma, self.beta)
 
     @property
-    def channels(self) -> int:
-        return len(self.gamma)
+    def arguments(self) -> tuple[Any, ...]:
+        """What our kernels take after x."""
+        return (*self.learnt, self.groups) if self.groups else self.learnt
+
+    @property
+    def axes(self) -> Axes:
+        return axes_of(self.layer, self.x.shape)
+
+    @property
+    def groups(self) -> int:
+        return groups_of(self.layer, self.x.shape)
 
     def copied(self) -> Problem:
         """The same in memory of its own, which an implementation may overwrite or keep."""
@@ -49,7 +101,8 @@ def make(
 ) -> Problem:
     """Normally distributed data, drawn with a fixed seed."""
     rng = np.random.default_rng(0)
-    width = shape[1] if layer == BATCH else shape[-1]
+    axes = axes_of(layer, shape)
+    width = math.prod(axes.shape[k] for k in axes.learnt)
 
     def normal(*size: int) -> Array:
         wide = np.float32 if np.dtype(dtype).itemsize < 8 else np.float64

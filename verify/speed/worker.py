@@ -19,7 +19,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from verify.speed import problem
-from verify.speed.implementations import TORCH, Calls, makers
+from verify.speed.calls import Calls
+from verify.speed.implementations import TORCH, makers
 
 FUNCTIONS = ("forward", "backward")
 ROUNDS = (5, 40)  # at least and at most

@@ -17,10 +17,16 @@ from verify.speed.errors import worst_errors
 from verify.speed.floor import floor, second_level_cache
 from verify.speed.implementations import BACKENDS, COPY, TEXTBOOK, available, makers
 from verify.speed.measurement import WorkerError, count, measure
-from verify.speed.problem import LAYERS, make, shape_of
+from verify.speed.problem import LAYERS, axes_of, groups_of, make, shape_of
 from verify.speed.worker import Request, Timing
 
-SHAPES = {"batch_norm": (6, 5, 3), "layer_norm": (4, 3, 8), "rms_norm": (5, 8)}
+SHAPES = {
+    "batch_norm": (6, 5, 3),
+    "instance_norm": (3, 5, 4, 2),
+    "group_norm": (3, 48, 5),
+    "layer_norm": (4, 3, 8),
+    "rms_norm": (5, 8),
+}
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -35,10 +41,21 @@ def test_all_implementations_compute_the_same(layer: str) -> None:
             np.testing.assert_allclose(result, expected, rtol=1e-10, atol=1e-10)
 
 
-def test_a_wrong_implementation_shows_in_the_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert worst_errors("batch_norm", ("numpy",), "float32")["numpy"] < 8
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_wrong_implementation_shows_in_the_errors(
+    layer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert worst_errors(layer, ("numpy",), "float32")["numpy"] < 8
     monkeypatch.setattr("verify.speed.textbook.EPS", 0.1)
-    assert worst_errors("batch_norm", ("numpy",), "float32")[TEXTBOOK] > 1e4
+    assert worst_errors(layer, ("numpy",), "float32")[TEXTBOOK] > 1e4
+
+
+def test_groups_are_the_usual_number_or_what_divides_it() -> None:
+    assert groups_of("group_norm", (8, 256, 14, 14)) == 32
+    assert groups_of("group_norm", (8, 48, 14, 14)) == 16
+    assert groups_of("group_norm", (8, 7)) == 1
+    assert groups_of("batch_norm", (8, 256)) == 0
+    assert axes_of("group_norm", (8, 48, 14)) == ((8, 16, 3, 14), (2, 3), (1, 2))
 
 
 def test_results_go_into_the_arrays_given() -> None:
@@ -56,6 +73,9 @@ def test_the_floor_counts_readings_and_writings() -> None:
     assert floor("batch_norm", matrix, 4, "backward", cache) == 2.5
     assert floor("batch_norm", (256, 64, 112, 112), 4, "forward", cache) == 1.5
     assert floor("layer_norm", matrix, 4, "backward", cache) == 1.5
+    assert floor("group_norm", image, 4, "backward", cache) == 1.5
+    assert floor("group_norm", (2, 32, 1024, 1024), 4, "backward", cache) == 2.5
+    assert floor("instance_norm", (2, 32, 256, 256), 4, "forward", cache) == 1.0
     assert second_level_cache() >= 2**15
 
 
