@@ -15,7 +15,7 @@ PART_REWRITES: tuple[tuple[str, str, str], ...] = (
     ),
     ("never again in float64", "if work.again:", "if False:"),
     ("overflow not looked for", "            fits.all()\n", "            True\n"),
-    ("what is left not looked at", "(_LEFT * part >= terms).all()", "True"),
+    ("what is left not looked at", "(_LEFT * part >= terms) & ", ""),
     ("sums not looked at", "_LEFT * self.part.most(k, part) >= terms.max()", "True"),
     ("not finite", " & (part < np.inf)", ""),
     ("any type narrowed", "np.can_cast(array.dtype, _NARROW) for", "True for"),
