@@ -18,7 +18,7 @@ from codegen.backends.numpy_block import block_text
 from codegen.backends.numpy_blocks import block_core, in_float64
 from codegen.backends.numpy_cores import core, jacobian_core, staged_core
 from codegen.backends.numpy_deployment import deployment_text
-from codegen.backends.numpy_layouts import BATCH, HERE, MARKER, ArrayLayout, layout_of
+from codegen.backends.numpy_layouts import BATCH, ArrayLayout, copied, layout_of
 from codegen.backends.numpy_limits import refuse
 from codegen.backends.numpy_one_size import with_one_size
 from codegen.backends.numpy_second_order import second_order_text
@@ -65,8 +65,8 @@ COUNTING = (
 
 
 def _support() -> str:
-    own = HERE.with_name("numpy_blocks_support.py").read_text(encoding="utf-8").split(MARKER)[1]
-    return f"{BATCH.support()}\n\n\n{own.strip()}"
+    own = (copied(f"numpy_{name}_support.py") for name in ("half", "blocks"))
+    return "\n\n\n".join([BATCH.support(), *own])
 
 
 def _core(kernel: Kernel, data: Var, outputs: Sequence[str], about: str) -> str:

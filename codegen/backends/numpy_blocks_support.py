@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.backends.numpy_half_support import _from_half, _is_half, _to_half
 from codegen.backends.numpy_support import _WIDE, Array, _Layout
 
 # --- copied from here on ---
@@ -209,7 +210,10 @@ class _Block:
         if self._lies_in(array):
             return elements.reshape(self.shape)
         room = self.room()
-        np.copyto(room.reshape(elements.shape), elements)
+        if _is_half(array) and not self.work.wide:
+            _from_half(elements, room.reshape(elements.shape))
+        else:
+            np.copyto(room.reshape(elements.shape), elements)
         return room
 
     def less(self, one: Array, row: Array | None, into: Array) -> Array:
@@ -231,9 +235,14 @@ class _Block:
 
     def store(self, array: Array, made: Array) -> None:
         """The result from scratch in its place, rounded once; nothing if it was made there."""
-        if not self._lies_in(array):
-            elements = array[self.index]
-            np.copyto(elements, made.reshape(elements.shape), casting="unsafe")
+        if self._lies_in(array):
+            return
+        elements = array[self.index]
+        made = made.reshape(elements.shape)
+        if _is_half(array) and not self.work.wide:
+            _to_half(made, elements, self.room().reshape(elements.shape))
+        else:
+            np.copyto(elements, made, casting="unsafe")
 
     def _lies_in(self, array: Array) -> bool:
         return array.dtype == self.work.dtype and array.flags.c_contiguous

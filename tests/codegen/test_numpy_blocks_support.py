@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from codegen.backends import numpy_blocks_support as support
 from codegen.backends.numpy_blocks_support import _parts
+from codegen.backends.numpy_half_support import _from_half, _to_half
 from codegen.backends.numpy_support import Array, _layout
 
 SHAPES = st.lists(st.integers(1, 7), min_size=2, max_size=4)
@@ -149,3 +150,37 @@ def test_a_centre_is_near_the_mean_and_a_float32(wide: bool) -> None:
     assert centre.dtype == np.float64
     assert (centre.astype(np.float32) == centre).all()
     assert abs(centre - x.mean(axis=0, dtype=np.float64)).max() < (0.04 if wide else 1)
+
+
+def test_every_float16_is_read_and_written_back_by_its_bits() -> None:
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    finite = np.isfinite(every)
+    for some in (every, every[finite], every[finite][::-1]):
+        read = np.empty(some.shape, np.float32)
+        _from_half(some, read)
+        with np.errstate(all="ignore"):  # signalling NaN
+            assert np.array_equal(read, some.astype(np.float32), equal_nan=True)
+    values = every[finite].astype(np.float32)
+    made = np.empty(values.shape, np.float16)
+    _to_half(values, made, np.empty_like(values))
+    assert np.array_equal(made.view(np.uint16), every[finite].view(np.uint16))
+
+
+@pytest.mark.parametrize("odd", [[], [np.inf], [-np.inf], [np.nan], [65519.0], [-65520.0]])
+def test_a_float32_is_rounded_to_the_nearest_float16(odd: list[float]) -> None:
+    grid = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float32)
+    half = (grid[1:] + grid[:-1]) / 2
+    near = [np.nextafter(half, np.float32(to)) for to in (-1, 1e9)]
+    random = np.random.default_rng(0).normal(size=5000) * 2.0 ** np.arange(5000) ** 0.3
+    values = np.concatenate([half, *near, random, odd]).astype(np.float32)
+    values = np.concatenate([values, -values])
+    with np.errstate(all="ignore"):
+        due = values.astype(np.float16)
+    made = np.empty(values.shape, np.float16)
+    with np.errstate(all="ignore"):
+        _to_half(values, made, np.empty_like(values))
+    least = np.float16(2.0**-14)  # below it a number is rounded twice
+    assert np.array_equal(made[abs(due) >= least], due[abs(due) >= least])
+    assert not np.isnan(made).any() or np.isnan(odd).any()
+    small = abs(due) < least
+    assert (abs(made[small].astype(float) - due[small]) <= 2.0**-24).all()
