@@ -35,7 +35,7 @@ PART_REWRITES: tuple[tuple[str, str, str], ...] = (
     ("positions not repeated", "values.reshape(1, -1, 1)", "values.reshape(-1)[:1]"),
     ("written to a copy", "== self.work.dtype and array.flags.c_contiguous", "== self.work.dtype"),
     ("type of what is read", "array.dtype == self.work.dtype and array.flags", "array.flags"),
-    ("left in scratch", "if not self._lies_in(array)", "if False"),
+    ("left in scratch", "if self._lies_in(array):\n            return\n", "return\n"),
 )
 
 
