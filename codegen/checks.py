@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from sympy import Add, Expr, Mul, Pow, Rational
 
+from codegen.cotangents import centred_in, shifted_of
 from codegen.ir import Program, is_sum
-from codegen.names import REST
+from codegen.names import REST, sum_label
 from derive.closed_form import closed_form
 from derive.derivation import Derivation
 from derive.expr import (
@@ -61,17 +62,20 @@ def checks_of(program: Program, derivation: Derivation) -> Iterator[Check]:
     """What must not have been lost.
 
     Of the data their spread, beside the rest of the centre; of each derivative itself, beside its
-    terms; of each sum that is a result itself, beside cotangents of the size of its terms, and, if
-    the rest is in it, beside the sum that an error of the rest is multiplied by.
+    terms; of each sum that is a result itself, beside cotangents about their centre of the size of
+    its terms, and, if the rest is in it, beside the sum that an error of the rest is multiplied by.
     """
     axes = frozenset(derivation.layer.reduced_axes)
     made = {assign.target: assign.expr for assign in program.assigns}
     squares = {total.body.base: var for var, total in made.items() if _is_square(total)}
+    names = {var.label: var for var in made}
+    for _, array in centred_in(program):  # its own squares are from those about its centre
+        squares[array] = names[sum_label(SumOver(Pow(array, 2), *axes))]
     rest = next((var for var in made if var.label == REST), None)
     if rest is not None:  # Σd²/m + ε = σ² + ε + rest²
         for root in derivation.chart.roots.values():
             yield Check(root.base, mul(16, Pow(rest, 2)))
-    cotangent = adjoint(derivation.layer.output)
+    cotangent = shifted_of(adjoint(derivation.layer.output))
     for result in program.results:
         if result.role == "value":
             continue
@@ -80,9 +84,16 @@ def checks_of(program: Program, derivation: Derivation) -> Iterator[Check]:
             yield Check(norm, mul(4, add(*_squared_terms(made[result], squares))))
             continue
         yield Check(Pow(result, 2), mul(4, squares[cotangent]), of_all=True)
-        total = next(v for v, e in made.items() if e == SumOver(cotangent, *axes))
-        if made[result] != total:
+        if any(var.label == REST for var in _read_for(result, made)):
+            total = next(v for v, e in made.items() if e == SumOver(cotangent, *axes))
             yield Check(Pow(result, 2), mul(Pow(total, 2), Rational(1, 4)), of_all=True)
+
+
+def _read_for(var: Var, made: dict[Var, Expr]) -> Iterator[Var]:
+    """Everything that a value is computed from."""
+    for read in variables(made[var]) if var in made else ():
+        yield read
+        yield from _read_for(read, made)
 
 
 def _squared_terms(expr: Expr, squares: dict[Expr, Var]) -> Iterator[Expr]:

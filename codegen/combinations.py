@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sympy import Expr, Integer
+from sympy import Add, Expr, Integer, Mul, Pow
 
-from derive.expr import Var, add, mul
+from derive.expr import Axis, Var, add, free_axes, mul
 
 Monomial = tuple[Var, ...]  # a product of arrays, in the order of their names
 Combination = dict[Monomial, Expr]  # with a coefficient for each product
 
 NONE: Monomial = ()  # what is multiplied by no array is constant
+
+
+class NotLinearError(Exception):
+    """A result that is no combination of the arrays that are read."""
 
 
 def sum_of(combinations: Iterable[Mapping[Monomial, Expr]]) -> Combination:
@@ -37,6 +41,24 @@ def product_of(combinations: Iterable[Mapping[Monomial, Expr]]) -> Combination:
             for second, q in terms.items()
         )
     return whole
+
+
+def combination(expr: Expr, axes: frozenset[Axis], known: dict[Var, Combination]) -> Combination:
+    """An expression as a polynomial in arrays that vary over ``axes``.
+
+    ``known`` says what some of them are.  Raises NotLinearError for what is no polynomial.
+    """
+    if not free_axes(expr) & axes:
+        return {(): expr}
+    if isinstance(expr, Var):
+        return known.get(expr, {(expr,): Integer(1)})
+    if isinstance(expr, Add):
+        return sum_of(combination(term, axes, known) for term in expr.args)
+    if isinstance(expr, Mul):
+        return product_of(combination(part, axes, known) for part in expr.args)
+    if isinstance(expr, Pow) and expr.exp.is_Integer and expr.exp > 0:
+        return product_of([combination(expr.base, axes, known)] * int(expr.exp))
+    raise NotLinearError(f"{expr} is no polynomial in arrays")
 
 
 def written(combination: Mapping[Monomial, Expr]) -> Expr:

@@ -20,10 +20,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from sympy import Add, Expr, Integer, Mul, Pow
+from sympy import Add, Expr, Integer
 
 from codegen.checks import Check, checks_of, finite_in, norms
-from codegen.combinations import Combination, Monomial, product_of, sum_of
+from codegen.combinations import Combination, Monomial, NotLinearError, combination
+from codegen.cotangents import centre_cotangents, centred_in
 from codegen.ir import Assign, GroupPass, MapPass, Pass, Program, ReducePass, is_sum
 from codegen.lower import lower, needed
 from codegen.names import CENTRE, SHIFTED, code_name, sum_label, unused
@@ -44,10 +45,6 @@ from derive.expr import (
 from derive.layers.batch_norm import BATCH_NORM
 
 
-class NotLinearError(Exception):
-    """A result that is no combination of the arrays that are read."""
-
-
 @dataclass(frozen=True)
 class Statistics:
     """What ``forward`` finds out about a batch, for itself and for the others: the passes that lead
@@ -62,11 +59,13 @@ class Statistics:
 class LinearKernel(Kernel):
     """A kernel in separate terms; its passes begin where the statistics are known.
 
+    ``centres`` are numbers that it chooses, each near the means of an array that is given.
     ``finite`` are the values that have to be of a moderate size.  Without checks the kernel has to
     be computed in a wide type.
     """
 
     statistics: Statistics
+    centres: tuple[tuple[Var, Var], ...]
     finite: tuple[Var, ...]
     checks: tuple[Check, ...]
 
@@ -76,25 +75,7 @@ class LinearKernel(Kernel):
         return set(self.statistics.results) <= set(self.program.results)
 
 
-# --- Combinations ---------------------------------------------------------------------------------
-
-
-def combination(expr: Expr, axes: frozenset[Axis], known: dict[Var, Combination]) -> Combination:
-    """An expression as a polynomial in arrays that vary over ``axes``.
-
-    ``known`` says what some of them are.  Raises NotLinearError for what is no polynomial.
-    """
-    if not free_axes(expr) & axes:
-        return {(): expr}
-    if isinstance(expr, Var):
-        return known.get(expr, {(expr,): Integer(1)})
-    if isinstance(expr, Add):
-        return sum_of(combination(term, axes, known) for term in expr.args)
-    if isinstance(expr, Mul):
-        return product_of(combination(part, axes, known) for part in expr.args)
-    if isinstance(expr, Pow) and expr.exp.is_Integer and expr.exp > 0:
-        return product_of([combination(expr.base, axes, known)] * int(expr.exp))
-    raise NotLinearError(f"{expr} is no polynomial in arrays")
+# --- Separate terms -------------------------------------------------------------------------------
 
 
 def separate(program: Program, derivation: Derivation) -> Program:
@@ -243,7 +224,8 @@ def _separated(kernel: Kernel, derivation: Derivation, narrow: bool) -> Kernel:
     given = tuple(dict.fromkeys(v for v in (*kept, *program.given) if v not in made))
     wanted = (*(norm.var for norm in squares), *program.results)
     whole = needed(given, [*definitions, *squares], wanted)
-    program, _ = transform(whole, (*PASSES, separate), derivation, meaning)
+    passes = (*PASSES, separate, *((centre_cotangents,) if narrow else ()))
+    program, _ = transform(whole, passes, derivation, meaning)
     results = tuple(result for result in program.results if result.label not in meaning)
     program = replace(program, results=results)
     return Kernel(kernel.name, program, schedule(program, layer.data))
@@ -296,4 +278,8 @@ def _checked(
     if narrow:
         checks = tuple(checks_of(kernel.program, derivation))
         finite = tuple(finite_in(kernel.program, checks, derivation))
-    return LinearKernel(kernel.name, kernel.program, kernel.passes, statistics, finite, checks)
+    centres = centred_in(kernel.program)
+    chosen = {centre for centre, _ in centres}
+    given = tuple(var for var in kernel.program.given if var not in chosen)
+    program = replace(kernel.program, given=given)
+    return LinearKernel(kernel.name, program, kernel.passes, statistics, centres, finite, checks)

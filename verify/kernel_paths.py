@@ -43,6 +43,7 @@ class Guide:
         self.module = module
         self.centre = vars(module).setdefault("_own_centre", module._Work.centre)
         self.checked: list[list[Array]] = []
+        self.of_sums = 0  # what cotangents are centred at
 
     def lead(self, path: Path, error: Array | None = None) -> None:
         """From here on kernels take this path; their centre is off by ``error``."""
@@ -62,16 +63,27 @@ class Guide:
 
         self.module._Work.centre, self.module._Work.holds = centre, holds
         self.module._Work.small = lambda *_: path.zero
+        self.of_sums = 0 if path.zero else 3
+
+        def centre_of_sums(work: Any, array: Array) -> Array:
+            whole = work.part.before, (work.part.count,), work.part.after
+            shape = [n if k == 1 else 1 for k, sizes in enumerate(whole) for n in sizes]
+            return np.full(shape, self.of_sums, object)
+
+        self.module._Work.centre_of_sums = centre_of_sums
 
     def difference(self, core: str, given: Mapping[str, Any], results: Sequence[Array]) -> Array:
         """What was checked less what is true, pair by pair and channel by channel."""
         checked = [np.concatenate(parts) for parts in zip(*self.checked, strict=True)]
         self.checked.clear()
-        return np.stack(checked) - np.stack([*_true(core, given, results)])
+        return np.stack(checked) - np.stack([*_true(core, given, results, self.of_sums)])
 
 
-def _true(core: str, given: Mapping[str, Any], results: Sequence[Array]) -> Iterator[Array]:
-    """What is left and what there was, as squares; ``results`` are those of the core."""
+def _true(
+    core: str, given: Mapping[str, Any], results: Sequence[Array], centre: int
+) -> Iterator[Array]:
+    """What is left and what there was, as squares; ``results`` are those of the core, and sums of
+    cotangents are about their ``centre``."""
     reduced = tuple(k for k, n in enumerate(given["gamma"].shape) if n == 1)
 
     def squares(array: Array) -> Array:
@@ -84,8 +96,10 @@ def _true(core: str, given: Mapping[str, Any], results: Sequence[Array]) -> Iter
         yield 16 * given["mean_rest"].reshape(-1) ** 2
         return
     yield squares(results[0])
-    read = squares(given["dy" if core == "backward" else "x_dot"])
-    yield 4 * slope * read
+    cotangent = given["dy" if core == "backward" else "x_dot"]
+    yield 4 * slope * squares(cotangent)
     if core == "backward":
         dgamma, dbeta = (result.reshape(-1) for result in results[1:])
-        yield from (dgamma**2, 4 * read, dgamma**2, dbeta**2 / 4, dbeta**2, 4 * read)
+        left = cotangent - centre
+        total, read = np.add.reduce(left, axis=reduced).reshape(-1), squares(left)
+        yield from (dgamma**2, 4 * read, dgamma**2, total**2 / 4, dbeta**2, 4 * read)

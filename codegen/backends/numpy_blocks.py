@@ -14,7 +14,7 @@ from sympy import Add, Expr, Mul, Pow
 
 from codegen.backends.numpy_cores import name_of, sizes
 from codegen.backends.python_code import code
-from codegen.backends.python_lines import call, signature, statement, tuple_of
+from codegen.backends.python_lines import WIDTH, call, one_a_line, signature, statement, tuple_of
 from codegen.ir import Assign, GroupPass, MapPass, Pass, ReducePass
 from codegen.linear import LinearKernel
 from codegen.names import CENTRE, code_name
@@ -77,6 +77,8 @@ class _Part:
         self.kernel, self.data, self.outputs, self.about = kernel, data, outputs, about
         self.full: frozenset[Axis] = frozenset(data.axes)
         self.rows: set[Var] = set()  # whose values have been laid along a row
+        own = next(v for v in kernel.statistics.results if v.label == CENTRE)
+        self.centres = {own, *(centre for centre, _ in kernel.centres)}
         self.depth = 4
 
     def text(self) -> str:
@@ -139,6 +141,9 @@ class _Part:
             lines.append(self._line(statistics))
         elif self.kernel.checks:
             lines += [self._line("if work.again:"), self._line(statistics, 4)]
+        for centre, array in self.kernel.centres:
+            chosen = f"{code_name(centre)} = work.centre_of_sums({code_name(array)})"
+            lines.append(self._line(chosen))
         return lines
 
     def _tail(self) -> list[str]:
@@ -148,8 +153,8 @@ class _Part:
         self.depth = 4
         each = [self._pair(c.left, c.terms) for c in self.kernel.checks if not c.of_all]
         of_all = [self._pair(c.left, c.terms) for c in self.kernel.checks if c.of_all]
-        finite = f"[{', '.join(code_name(v) for v in self.kernel.finite)}]"
-        lists = [finite, f"[{', '.join(each)}]", *([f"[{', '.join(of_all)}]"] if of_all else [])]
+        finite = [code_name(v) for v in self.kernel.finite]
+        lists = [_list(finite), _list(each), *([_list(of_all)] if of_all else [])]
         return [call("if work.holds", lists, 8) + ":", "            break"]
 
     def _pair(self, left: Expr, terms: Expr) -> str:
@@ -166,16 +171,18 @@ class _Part:
         return lines
 
     def _sums(self, step: ReducePass) -> list[str]:
-        """Sums of what is read as it is come first, while it is in the cache."""
+        """Sums of one array come before those of products, while it is in the cache."""
         names = [code_name(a.target) for a in step.sums]
         lines = [self._line("# One reading of the data: sums over the batch.")]
         lines += self._rows(step.local)
         lines += [self._line(f"{name} = work.zeros()") for name in names]
         lines += self._reads((*step.local, *step.sums))
-        first = [a for a in step.sums if not any(self._own(v) for v in _factors(a.expr.body))]
-        lines += [self._total(a) for a in first]
-        lines += self._centred(step.local, {})
-        lines += [self._total(a) for a in step.sums if a not in first]
+        centred: set[Var] = set()
+        for assign in sorted(step.sums, key=lambda a: len({*_factors(a.expr.body)})):
+            read = {*_factors(assign.expr.body)} - centred
+            lines += self._centred([a for a in step.local if a.target in read], {})
+            lines.append(self._total(assign))
+            centred |= read
         return [*lines, *(self._line(f"{name} = work.per_channel({name})") for name in names)]
 
     def _total(self, assign: Assign) -> str:
@@ -198,7 +205,7 @@ class _Part:
         met = {v for a in assigns for v in variables(a.expr) if free_axes(v) != self.full}
         new = sorted(met - self.rows, key=lambda var: var.name)
         self.rows |= met
-        rows = {v: "row_if_any" if v.label == CENTRE else "row" for v in new}
+        rows = {v: "row_if_any" if v in self.centres else "row" for v in new}
         return [
             self._line(f"{code_name(v)}_row = work.{row}({code_name(v)})")
             for v, row in rows.items()
@@ -221,7 +228,7 @@ class _Part:
         for a in assigns:
             array, less = sorted(variables(a.expr), key=lambda v: free_axes(v) != self.full)
             assert set(a.expr.args) == {array, -less}, "more than a centre taken from an array"
-            assert less.label == CENTRE, "a centre that is not the data's"
+            assert less in self.centres, "no centre"
             into = places.get(a.target, "room()")
             text = f"block.less({self._array(array)}, {code_name(less)}_row, block.{into})"
             lines += statement(f"{code_name(a.target)} = {text}", a.note, self.depth + 4)
@@ -263,6 +270,12 @@ class _Part:
 
     def _line(self, text: str, deeper: int = 0) -> str:
         return " " * (self.depth + deeper) + text
+
+
+def _list(entries: Sequence[str]) -> str:
+    """A list as an argument of a call, with each entry on its own line where they are many."""
+    text = f"[{', '.join(entries)}]"
+    return text if len(text) <= WIDTH - 13 else f"[\n{one_a_line(entries, 16)}            ]"
 
 
 def _terms(assign: Assign) -> list[list[Var]]:

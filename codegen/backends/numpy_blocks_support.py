@@ -34,6 +34,8 @@ _NARROW: Any = np.float32
 _COLUMNS = 2**14  # of a row, about
 _ROWS = 16  # of a block, which are added up in one type before they are in float64
 _SAMPLE = 64, 128  # elements whose mean is near enough to that of a channel, few or many
+_ONE_IN = 8  # blocks that tell near which numbers an array's means are,
+_FEW = 1024  # if it has more elements than so many a channel
 _SMALL, _LARGE = 2.0**-100, 2.0**60  # sizes that float32 is at ease with
 _LEFT = 16  # subtraction in float32 has to leave this part of its terms, as squares
 
@@ -100,9 +102,9 @@ class _Work:
         before, after, own = part.before, part.after, (part.start, part.stop)
         self.row_shape, self.cut, self.places = _geometry(before, after, own, part.whole, sizes)
 
-    def blocks(self) -> Iterator[_Block]:
-        """Blocks of the part, which meet every element once."""
-        for index, shape in self.places:
+    def blocks(self, step: int = 1) -> Iterator[_Block]:
+        """Blocks of the part, which meet every element once; or one block in so many."""
+        for index, shape in self.places[::step]:
             yield _Block(self, index, shape)
 
     def row(self, values: Array) -> Array:
@@ -155,9 +157,27 @@ class _Work:
         narrow = np.can_cast(x.dtype, _NARROW)
         return means.astype(_NARROW).astype(_WIDE) if narrow else means
 
-    def small(self, means: Array, squares: Array) -> bool:
-        """Whether no mean is beyond half the root mean square of its channel."""
-        return bool((4 * means * means <= squares).all())
+    def centre_of_sums(self, array: Array) -> Array:
+        """Numbers about which the sums of an array are small: near its means, from one block in so
+        many, or zero if the array's own sums are no larger than some times those of as many numbers
+        of either sign, as those of few elements are; in float64 any will do.
+        """
+        sums, squares, count = self.zeros(), self.zeros(), 0
+        if not self.wide and self.part.m > _FEW:
+            for block in self.blocks(_ONE_IN):
+                elements = block.read(array)
+                sums[block.columns] += block.total(elements)
+                squares[block.columns] += block.total(elements, elements)
+                count += elements.size // self.part.count
+        count = max(count, 1)
+        means, squares = self.per_channel(sums) / count, self.per_channel(squares) / count
+        if self.small(means, squares, self.part.m / 256):
+            return np.zeros_like(means)
+        return means.astype(_NARROW).astype(_WIDE)
+
+    def small(self, means: Array, squares: Array, beside: float = 4) -> bool:
+        """Whether no mean squared is beyond its channel's mean square over a number."""
+        return bool((beside * means * means <= squares).all())
 
     def holds(
         self,

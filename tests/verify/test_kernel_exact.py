@@ -67,7 +67,7 @@ def test_the_committed_kernel_is_confirmed() -> None:
 
 
 def test_outcomes_depend_on_the_seed_alone() -> None:
-    wrong = SOURCE.replace("sum_dy[block.columns] +=", "sum_dy[block.columns] -=")
+    wrong = SOURCE.replace("sum_dyshifted[block.columns] +=", "sum_dyshifted[block.columns] -=")
     assert _check(wrong, seed=3) == _check(wrong, seed=3)
     assert _check(wrong, seed=3) != _check(wrong, seed=4)
 
@@ -166,7 +166,7 @@ def test_what_is_not_written_is_seen() -> None:
 
 def test_the_counterexample_says_where() -> None:
     outcomes = _check(SOURCE.replace("dbeta = sum_dy  #", "dbeta = sum_dy + 1  #"), sizes=[3])
-    rational, _ = (o for o in outcomes if o.failures and o.field == RATIONALS.name)
+    (rational,) = (o for o in outcomes if o.failures and o.field == RATIONALS.name)
     assert (rational.claim, rational.cases, rational.failures) == ("backward: dbeta", 24, 24)
     example = rational.counterexample
     assert example is not None
