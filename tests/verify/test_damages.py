@@ -93,7 +93,7 @@ def test_each_is_python() -> None:
         ("sum", "sum_dy += layout.total(dy_block)", "sum_dy = layout.total(dy_block)"),
         ("sum", "sum_dy += layout.total(dy_block)", "layout.total(dy_block) / layout.m"),
         ("sum", "sum_dy += layout.total(dy_block)", "axis=layout.axis, keepdims=True"),
-        ("sum", "block.total(dy_block, x_shifted)", "block.total(x_shifted)"),
+        ("sum", "block.total(dy_shifted, x_shifted)", "block.total(x_shifted)"),
         ("blocks", "for block in layout.blocks()", "for block in [next(layout.blocks())]"),
         ("blocks", "for block in work.blocks()", "for block in [next(work.blocks())]"),
         ("blocks", "y[block] = gamma", "y[next(layout.blocks())] = gamma"),
