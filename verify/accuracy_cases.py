@@ -110,6 +110,7 @@ def _case(
     beta_scale: float = 1.0,
     dy_mean: float = 0.0,
     dy_rest: float = 1.0,
+    dy_scale: float = 1.0,
     **options: Any,
 ) -> Case:
     """A case with random γ (either sign), β and dy; ``parameters`` is the dtype of γ and β, if
@@ -120,7 +121,7 @@ def _case(
         channels = data.shape[1]
         gamma = rng.uniform(0.5, 2.0, channels) * rng.choice([-1.0, 1.0], channels)
         beta = rng.normal(size=channels) * np.float64(beta_scale)
-        dy: Array = rng.normal(dy_mean, 1.0, size=data.shape)
+        dy: Array = rng.normal(dy_mean, 1.0, size=data.shape) * dy_scale
         if dy_rest < 1:
             half = len(dy) // 2
             dy[half:] = dy_rest * dy[half:] - dy[:half]
@@ -238,6 +239,14 @@ SIMILAR: tuple[Case, ...] = (
     _case("dy adding up to little", _F32, "sums of dy cancel", _normal(16_000, 4), dy_rest=1e-4),
     _case("eps 1e-30", _F32, "var far below 1e-5", _scaled(1e-12, 200, 3), eps=1e-30),
     _case("eps 0", _F32, "var > 0", _normal(200, 3, mean=50.0), eps=0.0),
+    _case(
+        "eps 0, scaled 1e-18",
+        _F32,
+        "dx/dx_hat overflows float32",
+        _scaled(1e-18, 200, 9),
+        eps=0.0,
+        dy_scale=1e6,
+    ),
     _case("wider gamma, beta", _F16, "float32", _normal(64, 4, mean=2), parameters=_F32),
     _case("std 300 NCHW", _F16, "", _normal(4, 3, 8, 6, std=300.0)),
     _case("well-conditioned", _F64, "normal data", _normal(100, 5)),
