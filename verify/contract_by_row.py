@@ -12,6 +12,7 @@ from derive.layers.instance_norm import INSTANCE_NORM
 from verify import contract, contract_rows, contract_samples
 from verify.accuracy import Kernel
 from verify.accuracy_rows import centres, learnt
+from verify.contract_large_rows import LARGE_ROWS
 from verify.contract_rows import OPTIONAL, SHARED, RowExaminer
 from verify.contract_samples import WITH_POSITIONS, SampleExaminer
 from verify.contract_second_order_rows import SECOND_ORDER_CLAUSES
@@ -27,8 +28,8 @@ def clauses_of(layer: Layer) -> tuple[Clause, ...]:
     if layer in WITHIN_SAMPLES:
         common = (*SHARED, *SECOND_ORDER_CLAUSES)
         flat = (clause for clause in common if clause not in WITH_POSITIONS)
-        return (*contract_samples.OWN, *flat, *DEEP)
-    return (*contract_rows.OWN, *SHARED, *SECOND_ORDER_CLAUSES)
+        return (*contract_samples.OWN, *flat, *DEEP, *LARGE_ROWS)
+    return (*contract_rows.OWN, *SHARED, *SECOND_ORDER_CLAUSES, *LARGE_ROWS)
 
 
 def run(

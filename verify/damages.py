@@ -17,11 +17,20 @@ import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from verify.damages_text import BLOCK_REWRITES, PART_REWRITES
+from verify.damages_text import (
+    BLOCK_REWRITES,
+    PART_REWRITES,
+    ROW_REWRITES,
+    SAMPLE_REWRITES,
+)
 
 CORES = (
     *("_forward", "_backward", "_backward_staged", "_jvp", "_jacobian"),
     "_double_backward",
+)
+PIECE_CORES = (
+    *("_forward_in_pieces", "_backward_in_pieces", "_jvp_in_pieces"),
+    "_double_backward_in_pieces",
 )
 PART_CORES = ("_forward_part", "_statistics", "_backward_part", "_jvp_part", "_in_float64")
 DEPLOYMENT_CORES = (
@@ -34,6 +43,7 @@ BLOCK_CORES = (
 )
 
 SIZES = ("m", "batches")
+INDICES = ("row", "block")
 
 
 @dataclass(frozen=True)
@@ -153,12 +163,12 @@ def _sum(node: ast.AST) -> Iterator[str]:
         summed = _text(call.args[0])
         yield f"(layout.total({summed}) / layout.m)"
         yield f"np.add.reduce({summed}, axis=layout.axis, keepdims=True)"
-        yield f"layout.total({summed}[:1])"
+        yield f"(2 * layout.total({summed}))"
     if call := _method(node, "over_rows"):
         summed = _text(call.args[0])
         yield f"(layout.over_rows({summed}) / layout.m)"
         yield f"layout.total({summed})"
-        yield f"layout.over_rows({summed}[:1])"
+        yield f"(2 * layout.over_rows({summed}))"
     if call := _method(node, "reduce"):
         summed = _text(call.args[0])
         yield f"{summed}[0]"
@@ -174,12 +184,12 @@ def _sum(node: ast.AST) -> Iterator[str]:
 
 
 def _blocks(node: ast.AST) -> Iterator[str]:
-    if _method(node, "blocks"):
+    if _method(node, "blocks") or _method(node, "pieces"):
         blocks = ast.unparse(node)
         yield f"[next({blocks})]"
         yield f"list({blocks})[1:]"
         yield f"list({blocks})[:-1]"
-    if isinstance(node, ast.Subscript) and ast.unparse(node.slice) == "block":
+    if isinstance(node, ast.Subscript) and ast.unparse(node.slice) in INDICES:
         yield f"{ast.unparse(node.value)}[next(layout.blocks())]"
 
 
@@ -233,7 +243,7 @@ def _of_nodes(source: str) -> Iterator[Mutant]:
         if not isinstance(function, ast.FunctionDef):
             continue
         inside = [node for step in function.body for node in ast.walk(step)]
-        if function.name in CORES + PART_CORES + DEPLOYMENT_CORES + BLOCK_CORES:
+        if function.name in CORES + PIECE_CORES + PART_CORES + DEPLOYMENT_CORES + BLOCK_CORES:
             for node in inside:
                 for operator in OPERATORS:
                     for text in operator.apply(node):
@@ -254,7 +264,11 @@ def _confused(
         a.arg: 0 for a in function.args.args if a.annotation and ast.unparse(a.annotation) == "Any"
     }
     for node in inside:
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id != "block":
+        if (
+            isinstance(node, ast.Name)
+            and isinstance(node.ctx, ast.Store)
+            and node.id not in INDICES
+        ):
             known.setdefault(node.id, node.lineno)
     same = {  # dbeta = sum_dy gives a value a second name
         ast.unparse(target)
@@ -262,7 +276,7 @@ def _confused(
         if isinstance(node, ast.Assign) and not isinstance(node.value, ast.BinOp | ast.Call)
         for target in node.targets
     }
-    known = {name: line for name, line in known.items() if name not in {"m", *same}}
+    known = {name: line for name, line in known.items() if name not in {"m", *INDICES, *same}}
     # Lists are of values that are looked at for overflow, where one tells as much as another, and
     # arguments of works of arrays whose type is: float64 is always good enough.  Any scratch is.
     looked_at = [node.elts for node in inside if isinstance(node, ast.List)]
@@ -320,7 +334,7 @@ REWRITES: tuple[tuple[str, str, str], ...] = (
         '"gamma_dot", gamma_dot, layout, 1',
     ),
     ("beta_dot None means 1", '"beta_dot", beta_dot, layout, 0', '"beta_dot", beta_dot, layout, 1'),
-    ("x_dot None means x²", "np.zeros_like(cache.x)", "np.square(cache.x)"),
+    ("x_dot None means x²", "_zero(cache.x)", "np.square(cache.x)"),
     ("eps fixed", "return float(value)", "return 1e-5"),
     ("eps at least 1e-12", "return float(value)", "return max(float(value), 1e-12)"),
     ("default eps", "eps: float = 1e-5", "eps: float = 1e-3"),
@@ -357,29 +371,6 @@ REWRITES: tuple[tuple[str, str, str], ...] = (
     ("shape (1, C)", "dbeta.reshape(one).astype(dtype)", "dbeta.reshape(1, -1).astype(dtype)"),
     ("cache holds a copy", "return y, Cache(x,", "return y, Cache(x.copy(),"),
     ("cache holds y", "return y, Cache(x,", "return y, Cache(y,"),
-)
-
-
-ROW_REWRITES: tuple[tuple[str, str, str], ...] = (
-    ("last axis reduced", "block, axis=self.reduced", "block, axis=-1"),
-    ("first axis of the rows", "block, axis=others", "block, axis=0"),
-    ("last row left out", "self.rows[cut], length)", "self.rows[cut] - 1, length)"),
-    ("first block left out", "range(0, self.rows[cut],", "range(length, self.rows[cut],"),
-    ("blocks overlap", "slice(start, start + length)", "slice(start, start + length + 1)"),
-    ("one outer block", "in np.ndindex(self.rows[:cut])", "in [(0,) * cut]"),
-    ("order of axes", "sorted(k % x.ndim for k in indices)", "[k % x.ndim for k in indices]"),
-    ("axes not kept", "layout.reduced)\n", "(-1,))\n"),
-    ("row 0 of the jacobian", "np.unravel_index(row % rows,", "np.unravel_index(0,"),
-    ("default axes", "axes: Sequence[int] = (-1,)", "axes: Sequence[int] = (0,)"),
-)
-
-SAMPLE_REWRITES: tuple[tuple[str, str, str], ...] = (
-    ("axis not kept", "layout.kept[1])\n", "1)\n"),
-    ("groups not kept", "layout.rows[1], layout", "1, layout"),
-    ("axis of the samples", "if not index % x.ndim:", "if False:"),
-    ("another number of groups", "channels % count", "channels < count"),
-    ("groups interleaved", "count, channels // count", "channels // count, count"),
-    ("all of a parameter", "cut if k in layout.learnt", "cut if not k"),
 )
 
 

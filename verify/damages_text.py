@@ -1,7 +1,8 @@
 """Damages to pieces of text that few modules have: the name, the text, and what takes its place.
 
 :data:`PART_REWRITES` are of how the data are read, in parts and blocks, and of how a module finds
-out whether float32 will do; :data:`BLOCK_REWRITES` of the module of the block.
+out whether float32 will do; :data:`ROW_REWRITES` and :data:`SAMPLE_REWRITES` of how rows, and those
+of samples, are; :data:`BLOCK_REWRITES` of the module of the block.
 """
 
 from __future__ import annotations
@@ -36,6 +37,32 @@ PART_REWRITES: tuple[tuple[str, str, str], ...] = (
     ("written to a copy", "== self.work.dtype and array.flags.c_contiguous", "== self.work.dtype"),
     ("type of what is read", "array.dtype == self.work.dtype and array.flags", "array.flags"),
     ("left in scratch", "if self._lies_in(array):\n            return\n", "return\n"),
+)
+
+
+ROW_REWRITES: tuple[tuple[str, str, str], ...] = (
+    ("last axis reduced", "block, axis=self.reduced", "block, axis=-1"),
+    ("first axis of the rows", "block, axis=others", "block, axis=0"),
+    ("last row left out", "lengths[cut], length)", "lengths[cut] - 1, length)"),
+    ("first block left out", "range(0, lengths[cut],", "range(length, lengths[cut],"),
+    ("blocks overlap", "slice(start, start + length)", "slice(start, start + length + 1)"),
+    ("one outer block", "in np.ndindex(*lengths[:cut])", "in [(0,) * cut]"),
+    ("rows never in pieces", "    if layout.m > _BLOCK:", "    if False:"),
+    ("all of an array", "cut if n > 1 else slice(None)", "slice(None)"),
+    ("one value cut", "cut if n > 1 else slice(None)", "cut"),
+    ("order of axes", "sorted(k % x.ndim for k in indices)", "[k % x.ndim for k in indices]"),
+    ("axes not kept", "layout.reduced)\n", "(-1,))\n"),
+    ("row 0 of the jacobian", "np.unravel_index(row % rows,", "np.unravel_index(0,"),
+    ("default axes", "axes: Sequence[int] = (-1,)", "axes: Sequence[int] = (0,)"),
+)
+
+SAMPLE_REWRITES: tuple[tuple[str, str, str], ...] = (
+    ("axis not kept", "layout.kept[1])\n", "1)\n"),
+    ("groups not kept", "layout.rows[1], layout", "1, layout"),
+    ("axis of the samples", "if not index % x.ndim:", "if False:"),
+    ("another number of groups", "channels % count", "channels < count"),
+    ("groups interleaved", "count, channels // count", "channels // count, count"),
+    ("all of a parameter", "cut if k in layout.learnt", "cut if not k"),
 )
 
 

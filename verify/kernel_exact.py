@@ -43,7 +43,7 @@ from verify.arrangements import (
 from verify.exact import Counterexample, Outcome, Point, draw
 from verify.fields import FIELDS, Index, OutsideTheField, Scalar
 from verify.kernel_numbers import ExactNumPy, Number, on_objects
-from verify.kernel_paths import LEFT, PATHS, TWO_WAYS, Guide
+from verify.kernel_paths import LEFT, PATHS, TWO_WAYS, Guide, whole_and_in_pieces
 from verify.loading import load
 from verify.references import Reference, extents
 
@@ -269,9 +269,9 @@ class _Kernel:
         ]
         wide = [("backward_staged", self._backward_staged), ("jacobian", self._jacobian)]
         if self.guide is None:
-            yield from self._run(case, given, [*narrow, *wide])
-            return
-        for path in PATHS:
+            for _ in whole_and_in_pieces(self.module, given["m"]):
+                yield from self._run(case, given, narrow)
+        for path in PATHS if self.guide else ():
             self.path = path
             yield from self._run(case, given, narrow)
         yield from self._run(case, given, wide)

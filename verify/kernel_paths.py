@@ -1,9 +1,13 @@
-"""The ways through a kernel that computes in one type and, where that loses digits, in another.
+"""The ways through a kernel: by the type that it computes in, or by the size of its rows.
 
-On exact numbers no type is too narrow, and what the kernel checks to find out has no meaning: which
-way it takes is told to it here, and what it would have checked is compared with what is true, as
-any result is.  Its rows and blocks are made small, so that there are several, and
-differently so on either way; its centre, which may be any number, is made another.
+Some compute in one type and, where that loses digits, in another.  On exact numbers no type is too
+narrow, and what the kernel checks to find out has no meaning: which way it takes is told to it
+here, and what it would have checked is compared with what is true, as any result is.  Its rows and
+blocks are made small, so that there are several, and differently so on either way; its centre,
+which may be any number, is made another.
+
+Others reduce rows, several at once or, where one is larger than a block, each by pieces.  As blocks
+are made smaller than a row, or not, they take either way with any row.
 """
 
 from __future__ import annotations
@@ -31,6 +35,23 @@ class Path:
     zero: bool
     columns: int
     rows: int
+
+
+def whole_and_in_pieces(module: ModuleType, m: int) -> Iterator[None]:
+    """Has a module's kernels take rows of m elements whole, and then, where they can, in pieces."""
+    own = vars(module)
+    if not hasattr(module, "_cut"):
+        yield
+        return
+    before: dict[str, Any] = {name: own[name] for name in ("_BLOCK", "_ROOM") if name in own}
+    block = before["_BLOCK"]
+    try:
+        own["_BLOCK"] = max(block, m) + 4  # two rows of two elements, or one
+        yield
+        own.update(dict.fromkeys(before, 0), _BLOCK=max(1, min(block, m - 1)))
+        yield
+    finally:
+        own.update(before)
 
 
 PATHS = (Path(True, False, 2, 2), Path(True, True, 4, 3), Path(False, False, 8, 3))

@@ -50,22 +50,49 @@ SIZES = (3, 4)  # of m; enough for several blocks of which the last is shorter
 Check = Callable[[str], str]
 Progress = Callable[[int, int], None]
 
+IN_PIECES = "_in_pieces"
+
 # What the double backward sums is centred twice over, against rounding; for the exact value one
 # centred factor is enough: Σ(v + a)(x̂ + b) = Σ v x̂ where b = 0 and Σ x̂ = 0, or a = 0 and Σ v = 0.
 CENTRED_TWICE = {
-    f"{what} in _double_backward: {left} - {right} → {changed}": (
+    f"{what} in _double_backward{way}: {left} - {right} → {changed}": (
         "of a product that is summed one factor has to be centred: the exact value is the same"
     )
-    for left, right, turned in (
-        ("v_dx_block", "mean_v_dx", "v_dx_block + mean_v_dx"),
-        ("dy_block", "mean_dy", "dy_block + mean_dy"),
-        ("x_block", "mean", "x_block + mean"),
-        ("x_block - mean", "mean_rest", "(x_block - mean) + mean_rest"),
+    for way, left, right, turned in (
+        ("", "v_dx_block", "mean_v_dx", "v_dx_block + mean_v_dx"),
+        ("", "dy_block", "mean_dy", "dy_block + mean_dy"),
+        ("", "x_block", "mean", "x_block + mean"),
+        ("", "x_block - mean", "mean_rest", "(x_block - mean) + mean_rest"),
+        (IN_PIECES, "v_dx_block", "mean_v_dx", "v_dx_block + mean_v_dx"),
+        (IN_PIECES, "dy_block", "mean_dy", "dy_block + mean_dy"),
+        (IN_PIECES, "dx_hat", "mean_dx_hat", "dx_hat + mean_dx_hat"),
+        (IN_PIECES, "v_dgamma_dy", "mean_v_dgamma_dy", "v_dgamma_dy + mean_v_dgamma_dy"),
+        (IN_PIECES, "x_block", "mean_row", "x_block + mean_row"),
+        (IN_PIECES, "x_block - mean_row", "mean_rest_row", "(x_block - mean_row) + mean_rest_row"),
     )
     for what, changed in (
         ("sign flipped", turned),
         ("term dropped", f"({left})" if " " in left else left),
     )
+}
+CENTRED_TWICE[f"name confused in _double_backward{IN_PIECES}: x_centred → x_block"] = (
+    "the same, in the reading that sums products with x̂"
+)
+
+# Of one channel's positions the sum is that over all that shares its parameter.
+ONE_CHANNEL = {
+    f"sum in _{core}{IN_PIECES}: layout.over_rows({summed}) → layout.total({changed})": (
+        "in the piece of one channel of a sample both are sums of all elements"
+    )
+    for core, summed in (
+        ("backward", "dy_block * x_hat"),
+        ("backward", "dy_block"),
+        (
+            "double_backward",
+            "inv_std_row * (m * sum_dyc_vdxc - sum_dyc_xhat * sum_vdxc_xhat) / m",
+        ),
+    )
+    for changed in (f"({summed})" if " " in summed else summed,)
 }
 
 # Mutants that break no promise, by name, and why.
@@ -86,6 +113,7 @@ EQUIVALENT = {
         "the contract has no promise for such a channel; NumPy raises IndexError"
     ),
     **CENTRED_TWICE,
+    **ONE_CHANNEL,
 }
 
 

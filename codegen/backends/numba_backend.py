@@ -62,8 +62,8 @@ ABOUT = """
 Each function is compiled for the dtype when it is first used, in some seconds, and kept in
 __pycache__ or in numba's own folder (NUMBA_CACHE_DIR).  Large arrays are computed by as many
 threads as numba.set_num_threads says, all cores if it was not called; results do not depend on
-other threads, and the GIL is free meanwhile.  Arrays in C order, all of one dtype, are read where
-they lie; any others block by block."""
+other threads, and the GIL is free meanwhile; each thread adds up gradients of parameters by itself.
+Arrays in C order, all of one dtype, are read where they lie; any others block by block."""
 
 
 def _with(support: Callable[[], str], *names: str) -> str:

@@ -13,18 +13,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sympy import Expr
-
 from codegen.backends.numba_cores import Reading, argument, each, element, reading, readings
 from codegen.backends.numpy_cores import assignments, name_of, size_of
-from codegen.backends.numpy_rows import RowCore
+from codegen.backends.numpy_row_pieces import pieces_core
+from codegen.backends.numpy_rows import RowCore, leave_to_pieces
 from codegen.backends.python_code import code
 from codegen.backends.python_lines import call, signature, statement, tuple_of
 from codegen.ir import Assign, GroupPass, Program, ReducePass
 from codegen.names import code_name
 from codegen.pipeline import Kernel
 from codegen.schedule import schedule
-from derive.expr import Var, free_axes, variables
+from derive.expr import Var, free_axes
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,8 @@ def numba_row_core(
     kernel: Kernel, data: Var, outputs: Sequence[str], about: str, *, kept: int
 ) -> str:
     """A kernel row by row; it writes into ``outputs`` and returns its other results."""
-    return _Core(kernel, data, outputs, kept).text(about)
+    core = _Core(kernel, data, outputs, kept)
+    return f"{core.text(about)}\n\n\n{pieces_core(core.parts, data, about)}"
 
 
 class _Core:
@@ -89,7 +89,7 @@ class _Core:
         found = readings(self.kernel.name, sums, full)
         totals = [a for a in self.parts.totals if a not in self._of_rows()]
         if totals:  # before any result, which may replace what was read
-            local = self._locals([a.expr.body for a in totals])
+            local = self.parts.local([a.expr.body for a in totals])
             step = ReducePass(totals[0].expr.axes, local, tuple(totals))
             found.append(reading(f"_{self.kernel.name}_totals", step, full))
         return found + readings(self.kernel.name, [s for s in steps if s not in sums], full)
@@ -98,16 +98,6 @@ class _Core:
         """The totals of what a row has one value of."""
         rows = self.parts.rows
         return [a for a in self.parts.totals if free_axes(a.expr.body) <= rows]
-
-    def _locals(self, exprs: Sequence[Expr]) -> tuple[Assign, ...]:
-        """The values of the data's size that expressions need, in order of dependence."""
-        read = {var for expr in exprs for var in variables(expr)}
-        needed: list[Assign] = []
-        for assign in reversed(self.parts.inside):
-            if assign.target in read and free_axes(assign.target) == self.parts.full:
-                needed.insert(0, assign)
-                read |= set(variables(assign.expr))
-        return tuple(needed)
 
     def _loop(self, readings: list[Reading], nest: Nest) -> str:
         name = f"_{self.kernel.name}_{nest.name}"
@@ -176,6 +166,8 @@ class _Core:
         parameters += [f"{name}: Array" for name in self.outputs]
         lines = [signature(f"_{kernel.name}", parameters, "tuple[Array, ...]")]
         lines.append(f'    """{about}, in one reading of the data, row by row."""')
+        arrays = ", ".join(["layout", *self.data, *self.outputs])
+        lines += leave_to_pieces(kernel, self.outputs, f"not _fits({arrays})")
         lines += [line.replace("layout.m", "max(layout.m, 1)") for line in size_of(kernel)]
         lines += [f"    {name} = layout.per_row()" for name in self.kept]
         lines += [f"    {name} = layout.zeros()" for name in self.totals]

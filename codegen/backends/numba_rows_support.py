@@ -8,21 +8,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
 from codegen.backends.numba_support import _BITS, _SHARE, _in_order, _together
-from codegen.backends.numpy_rows_support import _Layout
-from codegen.backends.numpy_support import _WIDE, Array, _wide
+from codegen.backends.numpy_rows_support import _cut, _Layout
+from codegen.backends.numpy_support import _WIDE, Array
 
 # --- copied from here on ---
 
 # How a kernel runs.  The data are seen as (i, g, p, s): a row (i, g) has one value of each
 # statistic, a parameter one for each (g, p), and s counts the elements of a row that share it.  A
 # row stays in the cache while its sums, and then the results, are computed; all numbers are float64
-# in registers.  Rows that do not lie so in memory are copied, block by block.
+# in registers.  Rows that do not lie so in memory are copied, block by block; where one row is too
+# large to be copied whole, NumPy computes it in pieces.
+_ROOM = 6 * 2**20  # bytes that copies of rows may take
 _Loops = tuple[Callable[..., None], Callable[..., None]]  # for s of one value, and of more
 
 
@@ -42,37 +44,56 @@ class _Rows(NamedTuple):
 def _by_rows(loops: _Loops, layout: _Layout, rows: _Rows) -> None:
     """One reading of the data, by rows; the totals are added to what they are."""
     every = [*rows.data, *rows.results]
-    order = _order(layout)
     if 0 in layout.view:
         for kept in rows.kept:
             kept[...] = np.nan
         return
-    if list(order) == sorted(order) and all(_in_order(a, every[0].dtype) for a in every):
+    if _lie_in_order(layout, *every):
         if seen := _BITS.get(every[0].dtype.char):
             every = [a.view(seen) for a in every]
         inputs = len(rows.data)
         _share_out(loops, _seen(rows._replace(data=every[:inputs], results=every[inputs:]), layout))
         return
     for block in layout.blocks():
-        data = [_wide(a[block]) for a in rows.data]
-        shape = data[0].shape
-        part = rows._replace(
-            data=data,
-            learnt=[_cut(v, block) for v in rows.learnt],
-            rows=[_cut(v, block) for v in rows.rows],
-            kept=[np.empty_like(_cut(v, block)) for v in rows.kept],
-            totals=[np.zeros_like(_cut(v, block)) for v in rows.totals],
-            results=[np.empty(shape, _WIDE) for _ in rows.results],
-        )
-        arrays = {name: one for name, one in part._asdict().items() if name != "numbers"}
-        moved = part._replace(**{name: _moved(one, order) for name, one in arrays.items()})
-        _share_out(loops, _seen(moved, layout))
-        for kept, made in zip(rows.kept, moved.kept, strict=True):
-            kept[block] = made.transpose(np.argsort(order))
-        for total, made in zip(rows.totals, moved.totals, strict=True):
-            _cut(total, block)[...] += made.transpose(np.argsort(order))
-        for result, made in zip(rows.results, moved.results, strict=True):
-            result[block] = made.transpose(np.argsort(order))
+        _copied(loops, layout, rows, block)
+
+
+def _copied(loops: _Loops, layout: _Layout, rows: _Rows, block: tuple[slice, ...]) -> None:
+    """The same for some rows, from copies of them in float64 and in the order of the loops."""
+    order = _order(layout)
+    back = np.argsort(order)
+
+    def moved(array: Array) -> Array:
+        return np.ascontiguousarray(array.transpose(order), _WIDE)
+
+    data = [moved(a[block]) for a in rows.data]
+    copies = _Rows(
+        data,
+        [moved(_cut(v, block)) for v in rows.learnt],
+        [moved(_cut(v, block)) for v in rows.rows],
+        rows.numbers,
+        [np.empty_like(moved(_cut(v, block))) for v in rows.kept],
+        [np.zeros_like(moved(_cut(v, block))) for v in rows.totals],
+        [np.empty_like(data[0]) for _ in rows.results],
+    )
+    _share_out(loops, _seen(copies, layout))
+    for kept, made in zip(rows.kept, copies.kept, strict=True):
+        kept[block] = made.transpose(back)
+    for total, made in zip(rows.totals, copies.totals, strict=True):
+        _cut(total, block)[...] += made.transpose(back)
+    for result, made in zip(rows.results, copies.results, strict=True):
+        result[block] = made.transpose(back)
+
+
+def _fits(layout: _Layout, *arrays: Array) -> bool:
+    """Whether a row of all these may be copied, if it does not lie in order."""
+    return 8 * layout.m * len(arrays) <= _ROOM or _lie_in_order(layout, *arrays)
+
+
+def _lie_in_order(layout: _Layout, *arrays: Array) -> bool:
+    """Whether compiled loops may read data and write results where they are."""
+    order = _order(layout)
+    return order == sorted(order) and all(_in_order(a, arrays[0].dtype) for a in arrays)
 
 
 def _order(layout: _Layout) -> list[int]:
@@ -84,18 +105,6 @@ def _kind(layout: _Layout, k: int) -> int:
     """Which of i, g, p, s an axis of the view belongs to."""
     kept, learnt = k in layout.kept, k in layout.learnt
     return (1 if learnt else 0) if kept else (2 if learnt else 3)
-
-
-def _cut(value: Array, block: Sequence[slice]) -> Array:
-    """A block's part of what broadcasts against the data."""
-    part: Array = value[
-        tuple(b if n > 1 else slice(None) for b, n in zip(block, value.shape, strict=True))
-    ]
-    return part
-
-
-def _moved(arrays: Sequence[Any], order: Sequence[int]) -> list[Any]:
-    return [np.ascontiguousarray(array.transpose(order)) for array in arrays]
 
 
 def _seen(rows: _Rows, layout: _Layout) -> _Rows:

@@ -23,7 +23,8 @@ from functools import partial
 from pathlib import Path
 
 from codegen.backends.numpy_cores import Core, batch_namer, core
-from codegen.backends.numpy_rows import row_core, row_namer
+from codegen.backends.numpy_row_pieces import row_core
+from codegen.backends.numpy_rows import row_namer
 from codegen.backends.numpy_text import BATCH_JACOBIAN, IMPORTS, ROW_JACOBIAN
 from codegen.backends.python_code import Name
 from derive.errors import InputError
@@ -174,11 +175,13 @@ ROWS = ArrayLayout(
     about="""\
 x is (*rows, *features), where the features extend along ``axes``, some of the last ones; each row
 is reduced over its own m features, whatever the other rows are.  Learnt parameters have the shape
-of the features.  float16, bfloat16, float32 and float64 are computed in float64, by blocks of
-whole rows, and rounded once; results have the dtype of x.  Strides, byte order and read-only inputs
-are all fine, and inputs are never written to.  NaN and Inf in x, dy or x_dot stay in their row, but
-the gradients of the parameters are sums over all rows: those of every feature that the NaN reaches
-in its row (of all features, if it is in x) are NaN.  No NumPy warning escapes.""",
+of the features.  float16, bfloat16, float32 and float64 are computed in float64, by blocks of whole
+rows or, of larger rows, by pieces, and rounded once; results have the dtype of x.  Beside its
+arrays and float64 copies of the parameters and their gradients a call takes less than 8 MB, but for
+backward_staged and jacobian, which take whole arrays.  Strides, byte order and read-only inputs are
+all fine, and inputs are never written to.  NaN and Inf in x, dy or x_dot stay in their row, but the
+gradients of the parameters are sums over all rows: those of every feature that the NaN reaches in
+its row (of all features, if it is in x) are NaN.  No NumPy warning escapes.""",
     x="x: (*rows, *features), features along ``axes``, some of its last axes in any order; "
     "float16, bfloat16, float32 or float64.  ",
     vector="the shape of the features",
@@ -208,10 +211,11 @@ INSTANCE = replace(
     about="""\
 x is (N, C, *spatial), or channels last with axis=-1; each channel of each sample is reduced over
 its own m positions, whatever the others are.  float16, bfloat16, float32 and float64 are computed
-in float64, by blocks, and rounded once; results have the dtype of x.  Strides, byte order and
-read-only inputs are all fine, and inputs are never written to.  NaN and Inf in x, dy or x_dot stay
-in their channel of their sample, but the gradients of the parameters are sums over all samples.  No
-NumPy warning escapes.""",
+in float64, by blocks, and rounded once; results have the dtype of x.  Beside its arrays and float64
+copies of the parameters and their gradients a call takes less than 8 MB, but for backward_staged
+and jacobian, which take whole arrays.  Strides, byte order and read-only inputs are all fine, and
+inputs are never written to.  NaN and Inf in x, dy or x_dot stay in their channel of their sample,
+but the gradients of the parameters are sums over all samples.  No NumPy warning escapes.""",
     x=SPATIAL,
     vector="(C,)",
     shown=slice(0, 3),
@@ -236,11 +240,12 @@ x is (N, C, *spatial), or channels last with axis=-1; its channels are cut into 
 neighbours, and each group of each sample is reduced over its own m elements, whatever the others
 are.  In the formulas a channel is told by its group and its place in it, sizes are those of a group
 (its channels C, its positions S) and m = C S.  float16, bfloat16, float32 and float64 are computed
-in float64, by blocks, and rounded once; results have the dtype of x.  Strides, byte order and
-read-only inputs are all fine, and inputs are never written to.  NaN and Inf in x, dy or x_dot stay
-in their group of their sample, but the gradients of the parameters are sums over all samples: those
-of every channel that the NaN reaches (of its whole group, if it is in x) are NaN.  No NumPy warning
-escapes.""",
+in float64, by blocks, and rounded once; results have the dtype of x.  Beside its arrays and float64
+copies of the parameters and their gradients a call takes less than 8 MB, but for backward_staged
+and jacobian, which take whole arrays.  Strides, byte order and read-only inputs are all fine, and
+inputs are never written to.  NaN and Inf in x, dy or x_dot stay in their group of their sample, but
+the gradients of the parameters are sums over all samples: those of every channel that the NaN
+reaches (of its whole group, if it is in x) are NaN. No NumPy warning escapes.""",
     x=SPATIAL + "groups: how many groups there are, a divisor of C.  ",
     shown=slice(0, 4),
     jacobian_about="uR of one group of a sample, from its own part of x and its own values.",

@@ -35,7 +35,7 @@ from derive.functions import Activation, Sigmoid
 from derive.layer import Layer
 
 TEMPLATES = (MODULE, CACHE, FORWARD, BACKWARD, STAGED, JVP)
-IN_CORES = ("block", "float", "m")  # what else numpy_cores and numpy_backend print
+IN_CORES = ("row", "block", "float", "m")  # what else numpy_cores and numpy_backend print
 
 IN_COMPREHENSIONS = {"a"}  # bound there alone, where no quantity is mentioned
 
@@ -121,7 +121,7 @@ def _made(kernels: Kernels, own: set[Var]) -> set[str]:
         if var.label not in labels
     }
     for name in [code_name(var) for var in own]:
-        found |= {f"{name}_block", f"wide_{name}", f"d{name}", f"{name}_dot"}
+        found |= {f"{name}_row", f"{name}_block", f"wide_{name}", f"d{name}", f"{name}_dot"}
         found |= {f"wide_d{name}", f"wide_{name}_dot", f"d{name}_block", f"{name}_dot_block"}
     return found
 

@@ -3,7 +3,8 @@
 All that a row needs is in the row, so one loop over blocks of whole rows computes it in one reading
 of the data, from a program as it stands: sums over a row, what each row has one value of, and the
 results.  Only other sums, which gradients of parameters are, add up from block to block; what
-depends on them comes after the loop.
+depends on them comes after the loop.  Rows that do not fit in a block are left to
+:mod:`codegen.backends.numpy_row_pieces`.
 
 The first ``kept`` axes of the data tell rows apart.  A parameter may extend along some of them (γ
 of a channel, in Instance Norm): then a block has its own part of it.  Inside the loop a quantity
@@ -18,7 +19,7 @@ from sympy import Expr
 
 from codegen.backends.numpy_cores import assignments, name_of, size_of
 from codegen.backends.python_code import Name, code
-from codegen.backends.python_lines import signature, statement, tuple_of
+from codegen.backends.python_lines import call, signature, statement, tuple_of
 from codegen.ir import Assign, is_sum
 from codegen.names import code_name
 from codegen.pipeline import Kernel
@@ -27,9 +28,18 @@ from derive.expr import Axis, SumOver, Var, free_axes, variables
 RETURNS = "tuple[Array, ...]"
 
 
-def row_core(kernel: Kernel, data: Var, outputs: Sequence[str], about: str, *, kept: int) -> str:
-    """A kernel by blocks of rows; it writes into ``outputs`` and returns its other results."""
-    return RowCore(kernel, data.axes, data.axes[:kept], outputs).text(about)
+def pieces_name(kernel: Kernel) -> str:
+    """The function that rows larger than a block are left to."""
+    return f"_{kernel.name}_in_pieces"
+
+
+def leave_to_pieces(kernel: Kernel, outputs: Sequence[str], condition: str) -> list[str]:
+    """The lines that do so where a condition holds."""
+    handed_on = [*(code_name(var) for var in kernel.program.given), "layout", *outputs]
+    return [
+        f"    if {condition}:",
+        *call(f"return {pieces_name(kernel)}", handed_on, 8).split("\n"),
+    ]
 
 
 class RowCore:
@@ -64,6 +74,7 @@ class RowCore:
         parameters += [f"{name}: Array" for name in self.outputs]
         lines = [signature(f"_{kernel.name}", parameters, RETURNS)]
         lines.append(f'    """{about}, in one reading of the data by blocks of whole rows."""')
+        lines += leave_to_pieces(kernel, self.outputs, "layout.m > _BLOCK")
         lines += size_of(kernel)
         lines += [f"    {code_name(var)} = layout.per_row()" for var in self.kept]
         lines += [f"    {code_name(a.target)} = layout.zeros()" for a in self.totals]
@@ -72,6 +83,16 @@ class RowCore:
         lines += assignments(self.after, name_of)
         results = [code_name(v) for v in program.results if code_name(v) not in self.outputs]
         return "\n".join([*lines, f"    return {tuple_of(results)}"])
+
+    def local(self, exprs: Sequence[Expr]) -> tuple[Assign, ...]:
+        """The values of the data's size that expressions need, in order of dependence."""
+        read = {var for expr in exprs for var in variables(expr)}
+        needed: list[Assign] = []
+        for assign in reversed(self.inside):
+            if assign.target in read and free_axes(assign.target) == self.full:
+                needed.insert(0, assign)
+                read |= set(variables(assign.expr))
+        return tuple(needed)
 
     def _loop(self) -> list[str]:
         """What is done for each block."""

@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from codegen.backends.numpy_support import _BLOCK, _WIDE, Array, _array
+from codegen.backends.numpy_support import _BLOCK, _WIDE, Array, _array, _wide
 
 # --- copied from here on ---
 
@@ -26,7 +26,8 @@ class _Layout:
 
     ``view`` is the shape of x in which ``kept`` are the axes that tell rows apart, of lengths
     ``rows``, and ``learnt`` those along which parameters extend; ``features`` is the shape that a
-    parameter is given in.  A row has ``m`` elements.
+    parameter is given in, ``spread`` the one that broadcasts against the data.  A row has ``m``
+    elements.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class _Layout:
         self.reduced = tuple(k for k in range(len(view)) if k not in kept)
         self.rows = tuple(view[k] for k in kept)
         self.m = math.prod(view[k] for k in self.reduced)
+        self.spread = tuple(n if k in learnt else 1 for k, n in enumerate(view))
 
     def per_row(self) -> Array:
         """Room for one value for each row, in the shape that broadcasts against the data."""
@@ -49,7 +51,11 @@ class _Layout:
 
     def zeros(self) -> Array:
         """Where the gradient of a parameter is added up, block by block."""
-        return np.zeros([n if k in self.learnt else 1 for k, n in enumerate(self.view)], _WIDE)
+        return np.zeros(self.spread, _WIDE)
+
+    def nothing(self) -> Array:
+        """Where the sum over one row is added up, piece by piece."""
+        return np.zeros([1] * len(self.view), _WIDE)
 
     def total(self, block: Array) -> Array:
         """The sum over each row of a block, one value for each row."""
@@ -73,21 +79,33 @@ class _Layout:
 
     def blocks(self) -> Iterator[tuple[slice, ...]]:
         """Indices of whole rows, about _BLOCK elements together, which meet every row once."""
-        block = [slice(None)] * len(self.view)
-        if not self.kept:
-            yield tuple(block)
+        # What a row has one value of takes room, too: in a block of short rows not more than them.
+        return self._boxes([slice(None)] * len(self.view), self.kept, self.m + 2)
+
+    def pieces(self, row: Sequence[slice]) -> Iterator[tuple[slice, ...]]:
+        """Indices of about _BLOCK elements of a row, which meet every element of it once."""
+        return self._boxes(row, self.reduced, 1)
+
+    def _boxes(
+        self, box: Sequence[slice], axes: Sequence[int], each: int
+    ) -> Iterator[tuple[slice, ...]]:
+        """A box cut along some axes; ``each`` is the size of what has one index along them."""
+        box = list(box)
+        if not axes:
+            yield tuple(box)
             return
-        cut, size = len(self.kept) - 1, max(self.m, 1)
-        while cut and size * self.rows[cut] <= _BLOCK:
-            size *= max(self.rows[cut], 1)
+        lengths = [self.view[k] for k in axes]
+        cut, size = len(axes) - 1, each
+        while cut and size * lengths[cut] <= _BLOCK:
+            size *= max(lengths[cut], 1)
             cut -= 1
         length = max(1, _BLOCK // size)
-        for outer in np.ndindex(self.rows[:cut]):
-            for start in range(0, self.rows[cut], length):
+        for outer in np.ndindex(*lengths[:cut]):
+            for start in range(0, lengths[cut], length):
                 cuts = (*(slice(k, k + 1) for k in outer), slice(start, start + length))
-                for axis, own in zip(self.kept, cuts, strict=False):
-                    block[axis] = own
-                yield tuple(block)
+                for axis, own in zip(axes, cuts, strict=False):
+                    box[axis] = own
+                yield tuple(box)
 
 
 _known_layout: Callable[..., _Layout] = lru_cache(maxsize=256)(_Layout)
@@ -112,17 +130,22 @@ def _layout(x: Array, axes: Sequence[int]) -> _Layout:
     return _known_layout(x.shape, x.shape, kept, reduced, features)
 
 
+def _cut(values: Array, box: Sequence[slice]) -> Array:
+    """What a box has of an array that broadcasts against the data, in float64."""
+    own = (cut if n > 1 else slice(None) for cut, n in zip(box, values.shape, strict=True))
+    return _wide(values[tuple(own)])
+
+
 def _learnt(
     name: str, value: npt.ArrayLike | None, layout: _Layout, default: int | None = None
 ) -> Array:
     """A parameter, copied, in the shape that broadcasts against the data."""
-    whole = layout.zeros()
     if value is None and default is not None:
-        return np.full(whole.shape, default, _WIDE)
+        return np.full(layout.spread, default, _WIDE)
     array = _array(name, value)
     if array.shape != layout.features:
         raise ValueError(
             f"{name} has shape {array.shape}; {layout.features} is needed for x of shape "
             f"{layout.shape}"
         )
-    return array.astype(_WIDE).reshape(whole.shape)
+    return array.astype(_WIDE).reshape(layout.spread)

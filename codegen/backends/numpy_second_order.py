@@ -93,7 +93,7 @@ def double_backward(
     """
     layout = _checked(cache)
     dy = _like("dy", dy, cache.x)
-    v_dx = np.zeros_like(cache.x) if v_dx is None else _like("v_dx", v_dx, cache.x)
+    v_dx = _zero(cache.x) if v_dx is None else _like("v_dx", v_dx, cache.x)
 {setup}
     dtype = cache.x.dtype
     g_dy, g_x = np.empty(layout.shape, dtype), np.empty(layout.shape, dtype)

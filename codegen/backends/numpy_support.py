@@ -89,6 +89,11 @@ def _array(name: str, value: npt.ArrayLike | None) -> Array:
     return array
 
 
+def _zero(x: Array) -> Array:
+    """Zeros in the shape of x that take the memory of one; not to be written to."""
+    return np.broadcast_to(x.dtype.type(0), x.shape)
+
+
 def _like(name: str, value: npt.ArrayLike, x: Array) -> Array:
     """An array of floats in the shape of x."""
     array = _array(name, value)

@@ -136,7 +136,7 @@ def jvp(
     Raises TypeError and ValueError like forward.
     """
     layout = _checked(cache)
-    x_dot = np.zeros_like(cache.x) if x_dot is None else _like("x_dot", x_dot, cache.x)
+    x_dot = _zero(cache.x) if x_dot is None else _like("x_dot", x_dot, cache.x)
 {tangent_setup}
     y_dot = np.empty(layout.shape, cache.x.dtype)
     with np.errstate(all="ignore"):

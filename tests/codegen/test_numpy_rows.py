@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sympy import sqrt
 
 from codegen.backends import BACKENDS, numpy_rows_support
-from codegen.backends.numpy_rows_support import _layout, _learnt
+from codegen.backends.numpy_rows_support import _cut, _layout, _learnt
 from codegen.pipeline import build
 from derive.derivation import derive
 from derive.expr import Definition, Var
@@ -64,7 +64,32 @@ def test_blocks_meet_every_row_once_and_whole(
         assert met[block].shape[-features:] == layout.features
         assert met[block].size <= max(size, layout.m)
     assert (met == 1).all()
-    assert len(blocks) <= max(1, 2 * met.size / size + 1) or 2 * layout.m > size or not met.size
+    room = met.size // max(layout.m, 1) * (layout.m + 2)
+    assert len(blocks) <= max(1, 2 * room / size + 1) or 2 * layout.m + 4 > size or not met.size
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(1, 30), st.data())
+def test_pieces_meet_every_element_of_a_row_once(
+    shape: list[int], size: int, data: st.DataObject
+) -> None:
+    features = data.draw(st.integers(1, len(shape)))
+    layout = _layout(np.empty(shape), range(-features, 0))
+    values = np.arange(prod(shape), dtype=np.float32).reshape(shape)
+    met = np.zeros(shape, int)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numpy_rows_support, "_BLOCK", size)
+        for row in layout.blocks():
+            pieces = list(layout.pieces(row))
+            for piece in pieces:
+                met[piece] += 1
+                assert met[piece].size <= size
+                assert _cut(values, piece).tolist() == values[piece].tolist()
+                assert _cut(values, piece).dtype == np.float64
+                learnt = values[(slice(1),) * (len(shape) - features)]
+                assert (_cut(np.zeros_like(learnt), piece) + met[piece]).shape == met[piece].shape
+            assert len(pieces) <= max(1, 2 * met[row].size / size + 1)
+    assert (met == 1).all()
 
 
 @settings(max_examples=60, deadline=None)
@@ -113,10 +138,12 @@ def module_of(layer: Layer) -> ModuleType:
     return load(BACKENDS["numpy"].render(build(derive(layer))), layer.name)
 
 
+@pytest.mark.parametrize("block", [2**16, 3])  # rows of 8 in one block, and in pieces
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)
-def test_other_definitions_have_kernels_too(layer: Layer) -> None:
+def test_other_definitions_have_kernels_too(layer: Layer, block: int) -> None:
     """Against central differences, and one form of the gradients against the others."""
     module: Any = module_of(layer)
+    module._BLOCK = block
     rng, shape = np.random.default_rng(1), (3, 2, 4)
     names = [var.label for var in layer.learnt]
     values = [rng.normal(size=shape), *(rng.normal(size=(2, 4)) for _ in names)]

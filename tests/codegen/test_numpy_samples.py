@@ -137,11 +137,13 @@ LAYERS = (
 )  # fmt: skip
 
 
+@pytest.mark.parametrize("block", [2**16, 2])  # whole rows, and pieces
 @pytest.mark.parametrize("axis", [1, -1])
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)
-def test_other_definitions_have_kernels_too(layer: Layer, axis: int) -> None:
+def test_other_definitions_have_kernels_too(layer: Layer, axis: int, block: int) -> None:
     """Against central differences, and one form of the gradients against the others."""
     module: Any = module_of(layer)
+    module._BLOCK = block
     rng, shape = np.random.default_rng(1), (2, 4, 3) if axis == 1 else (2, 3, 4)
     values = [rng.normal(size=shape), *(rng.normal(size=4) for _ in layer.learnt)]
     dots = [rng.normal(size=value.shape) for value in values]

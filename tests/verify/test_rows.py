@@ -13,7 +13,8 @@ from derive.layers import LAYERS
 from verify import accuracy_rows, contract_by_row
 from verify.accuracy_cases import LISTED
 from verify.arrangements import row_arrangements
-from verify.damages import ROW_REWRITES, mutants
+from verify.damages import mutants
+from verify.damages_text import ROW_REWRITES
 from verify.exact import confirmed
 from verify.exact_rows import Normalised, Row
 from verify.kernel_exact import BLOCK, check, prepare
@@ -140,12 +141,12 @@ def test_every_clause_holds(name: str, seed: int) -> None:
 
 CLAUSES = {
     "signatures": ("row: int = 0", "channel: int = 0"),
-    "values": ("np.ndindex(self.rows[:cut])", "[(0,) * cut]"),
+    "values": ("np.ndindex(*lengths[:cut])", "[(0,) * cut]"),
     "axes unfit": ("if outside := ", "if False and "),
     "parameters over several axes": ("array.shape != layout.features", "array.size != layout.m"),
     "jacobian form": ("np.unravel_index(row % rows,", "np.unravel_index(0,"),
     "layouts": ("block.astype(_WIDE, copy=False)", "block.view(block.dtype.newbyteorder('='))"),
-    "empty": ("max(self.m, 1)", "self.m"),
+    "empty": ("self.m + 2", "self.m"),
     "one element": ("dx[block] = scale", "dx[block] = 1 + scale"),
     "rows alone": ("mean_block = sum_x / m", "mean_block = sum_x.mean() / m"),
     "nan in parameter gradients": ("dgamma = sum_dy_xhat", "dgamma = np.nan_to_num(sum_dy_xhat)"),
@@ -159,6 +160,8 @@ CLAUSES = {
     "double backward rows alone": ("mean_v_dx = sum_vdx / m", "mean_v_dx = sum_vdx.mean() / m"),
     "double backward no warning": ('np.errstate(all="ignore")', "np.errstate()"),
     "no warning": ('np.errstate(all="ignore")', "np.errstate()"),
+    "large rows": ("_cut(sum_dy, block)[...] += layout", "_cut(sum_dy, block)[...] = layout"),
+    "little memory": ("layout.m > _BLOCK", "layout.m > 100 * _BLOCK"),
 }
 
 

@@ -13,7 +13,8 @@ from derive.layers import LAYERS
 from verify import accuracy_rows, contract_by_row
 from verify.accuracy_cases import LISTED
 from verify.arrangements import SampleArrangement, sample_arrangements
-from verify.damages import SAMPLE_REWRITES, mutants
+from verify.damages import mutants
+from verify.damages_text import SAMPLE_REWRITES
 from verify.exact import confirmed
 from verify.exact_rows import Row
 from verify.kernel_exact import BLOCK, check, prepare
@@ -141,18 +142,20 @@ def test_every_clause_holds(name: str) -> None:
 
 CLAUSES = {
     "signatures": ("    groups: int,\n    *,", "    *,\n    groups: int = 1,"),
-    "values": ("np.ndindex(self.rows[:cut])", "[(0,) * cut]"),
+    "values": ("np.ndindex(*lengths[:cut])", "[(0,) * cut]"),
     "axis unfit": ("if not index % x.ndim:", "if False:"),
     "groups unfit": ("if count < 1 or channels % count:", "if count < 1:"),
     "jacobian form": ("np.unravel_index(row % rows,", "np.unravel_index(0,"),
     "layouts": ("block.astype(_WIDE, copy=False)", "block.view(block.dtype.newbyteorder('='))"),
-    "empty": ("max(self.m, 1)", "self.m"),
+    "empty": ("self.m + 2", "self.m"),
     "one element": ("dx[block] = scale", "dx[block] = 1 + scale"),
     "rows alone": ("mean_block = sum_x / m", "mean_block = sum_x.mean() / m"),
     "nan in parameter gradients": ("dgamma = sum_dy_xhat", "dgamma = np.nan_to_num(sum_dy_xhat)"),
     "eps as given with positions": ("return float(value)", "return max(float(value), 1e-12)"),
     "absent parameters with positions": ('"gamma", gamma, layout, 1', '"gamma", gamma, layout, 0'),
     "no warning": ('np.errstate(all="ignore")', "np.errstate()"),
+    "large rows": ("_cut(sum_dy, block)[...] += layout", "sum_dy[...] += layout"),
+    "little memory": ("layout.m > _BLOCK", "layout.m > 100 * _BLOCK"),
 }
 
 
@@ -167,8 +170,8 @@ def test_a_broken_promise_is_seen(clause: str) -> None:
 
 def test_positions_are_needed_to_see_what_no_v_dx_means() -> None:
     text = source("instance_norm")
-    place = text.rindex("np.zeros_like(cache.x)")
-    wrong = text[:place] + "np.square(cache.x)" + text[place + len("np.zeros_like(cache.x)") :]
+    before, after = text.rsplit("_zero(cache.x)", 1)
+    wrong = f"{before}np.square(cache.x){after}"
     results = contract_by_row.run(load(wrong, "instance_norm"), LAYERS["instance_norm"])
     assert [r.name for r in failures(results)] == ["double backward absent with positions"]
 
