@@ -2,10 +2,10 @@
 
     python -m benchmarks.passes
 
-measures on one thread, with memory kept, in copies of x as `backnorm bench` does, and writes benchmarks/passes.md.
-NumPy does one operation on a block at a time, so that a kernel cannot take less than its operations
-do; a compiled kernel does all operations of a pass at once; and on small arrays it is the number of
-calls that counts.
+measures on one thread, with memory kept, in copies of x as `backnorm bench` does, and writes
+benchmarks/passes.md.  NumPy does one operation on a block at a time, so that a kernel cannot take
+less than its operations do; a compiled kernel does all operations of a pass at once; and on small
+arrays it is the number of calls that counts.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ SHORTEST = 2e-3  # seconds of one sample
 ABOUT = """\
 # What bounds the kernels
 
-Written by `python -m benchmarks.passes`, on {machine}. float32, one thread, memory
-kept; times are medians, in medians of one copy of x (`numpy.copyto`), as in [speed.md](speed.md).
+Written by `python -m benchmarks.passes`, on {machine}.
+float32, one thread, memory kept; times are medians, in medians of one copy of x (`numpy.copyto`), as
+in [speed.md](speed.md).
 
 ## An operation at a time
 

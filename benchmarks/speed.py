@@ -56,6 +56,8 @@ result pays no page faults, which is PyTorch at its best. The floor is what read
 writing the result take: once if what is reduced together (a channel, a row, a group) lies together
 and fits the cache, else read twice.
 
+What bounds them, pass by pass and call by call, is in [passes.md](passes.md).
+
 ![Speed against the floor, and against accuracy](speed.svg)
 
 ## Batch Norm
