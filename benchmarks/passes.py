@@ -38,8 +38,8 @@ ABOUT = """\
 # What bounds the kernels
 
 Written by `python -m benchmarks.passes`, on {machine}.
-float32, one thread, memory kept; times are medians, in medians of one copy of x (`numpy.copyto`), as
-in [speed.md](speed.md).
+float32, one thread, memory kept; times are medians, in medians of one copy of x (`numpy.copyto`),
+as in [speed.md](speed.md).
 
 ## An operation at a time
 

@@ -155,6 +155,7 @@ def _spread(layout: _Layout, *values: Array) -> tuple[Array, ...]:
     return tuple([value.reshape(shape) for value in values])
 
 
+@lru_cache(maxsize=256)
 def _number(m: int) -> Any:
     """m in the type of the computation, whose powers do not overflow."""
     return np.full((), m, _WIDE)[()]
