@@ -229,8 +229,8 @@ class _Part:
             array, less = sorted(variables(a.expr), key=lambda v: free_axes(v) != self.full)
             assert set(a.expr.args) == {array, -less}, "more than a centre taken from an array"
             assert less in self.centres, "no centre"
-            into = places.get(a.target, "room()")
-            text = f"block.less({self._array(array)}, {code_name(less)}_row, block.{into})"
+            into = f", block.{places[a.target]}" if a.target in places else ""
+            text = f"block.less({self._array(array)}, {code_name(less)}_row{into})"
             lines += statement(f"{code_name(a.target)} = {text}", a.note, self.depth + 4)
         return lines
 

@@ -146,7 +146,8 @@ class _Work:
             means = firsts + self.per_channel(sums) / self.part.m
         else:
             few, many = _SAMPLE
-            each = max(1, round(min(many, max(few, self.part.m // few)) ** (1 / len(reduced))))
+            wanted = min(many, max(few, self.part.m // few), _ROWS * _COLUMNS // self.part.count)
+            each = max(1, round(wanted ** (1 / len(reduced))))
             steps = (max(1, n // each) if k in reduced else 1 for k, n in enumerate(own.shape))
             sample = own[tuple(slice(None, None, step) for step in steps)].astype(_WIDE)
             count = sample.size // self.part.count
@@ -208,11 +209,12 @@ class _Work:
 class _Block:
     """Some rows of a part, or some positions of its one channel, as a matrix."""
 
-    __slots__ = ("columns", "index", "shape", "taken", "work")
+    __slots__ = ("columns", "index", "instead", "shape", "taken", "work")
 
     def __init__(self, work: _Work, index: tuple[slice, ...], shape: tuple[int, int]) -> None:
         self.work, self.index, self.shape, self.taken = work, index, shape, 0
         self.columns = slice(shape[1])
+        self.instead: Array | None = None
 
     def room(self) -> Array:
         """The next piece of scratch."""
@@ -236,9 +238,12 @@ class _Block:
             np.copyto(room.reshape(elements.shape), elements)
         return room
 
-    def less(self, one: Array, row: Array | None, into: Array) -> Array:
-        """A matrix less a row, there; without a row the matrix itself, not to be written to."""
-        return one if row is None else np.subtract(one, row[self.columns], into)
+    def less(self, one: Array, row: Array | None, into: Array | None = None) -> Array:
+        """A matrix less a row, there or in scratch; without a row the matrix itself, not to be
+        written to."""
+        if row is None:
+            return one
+        return np.subtract(one, row[self.columns], self.room() if into is None else into)
 
     def times(self, one: Array, row: Array, into: Array) -> Array:
         """A matrix times a row, there."""
@@ -250,8 +255,12 @@ class _Block:
         return one if any(one.base is room for room in rooms) else self.room()
 
     def place(self, array: Array) -> Array:
-        """The block's place in a result, or scratch if that is of another type or order."""
-        return array[self.index].reshape(self.shape) if self._lies_in(array) else self.room()
+        """The block's place in its result, or scratch if that is of another type or order."""
+        if self._lies_in(array):
+            return array[self.index].reshape(self.shape)
+        if self.instead is None:
+            self.instead = self.room()
+        return self.instead
 
     def store(self, array: Array, made: Array) -> None:
         """The result from scratch in its place, rounded once; nothing if it was made there."""
