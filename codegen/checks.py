@@ -83,7 +83,7 @@ def checks_of(program: Program, derivation: Derivation) -> Iterator[Check]:
             norm = _norm(result, SumOver(result, *axes))
             yield Check(norm, mul(4, add(*_squared_terms(made[result], squares))))
             continue
-        yield Check(Pow(result, 2), mul(16, squares[cotangent]), of_all=True)
+        yield Check(Pow(result, 2), mul(9, squares[cotangent]), of_all=True)
         if any(var.label == REST for var in _read_for(result, made)):
             total = next(v for v, e in made.items() if e == SumOver(cotangent, *axes))
             yield Check(Pow(result, 2), mul(Pow(total, 2), Rational(1, 4)), of_all=True)

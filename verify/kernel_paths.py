@@ -123,4 +123,4 @@ def _true(
         dgamma, dbeta = (result.reshape(-1) for result in results[1:])
         left = cotangent - centre
         total, read = np.add.reduce(left, axis=reduced).reshape(-1), squares(left)
-        yield from (dgamma**2, 16 * read, dgamma**2, total**2 / 4, dbeta**2, 16 * read)
+        yield from (dgamma**2, 9 * read, dgamma**2, total**2 / 4, dbeta**2, 9 * read)

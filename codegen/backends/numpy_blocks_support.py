@@ -130,9 +130,9 @@ class _Work:
     def centre(self, x: Array) -> Array:
         """Numbers that x may be centred at: near the means, and exact in float32 if x is.
 
-        In float32 the means of a sample do, or zero if no mean is beyond half the root mean square
-        of its channel; in float64 the means of all elements are taken, by their distance from the
-        first, so that where all are equal it is just that.
+        In float32 the means of a sample do, or zero if no mean squared is beyond a third of its
+        channel's mean square; in float64 the means of all elements are taken, by their distance
+        from the first, so that where all are equal it is just that.
         """
         own = x[self.part.own]
         reduced = tuple(k for k in range(x.ndim) if k != len(self.part.before))
@@ -176,7 +176,7 @@ class _Work:
             return np.zeros_like(means)
         return means.astype(_NARROW).astype(_WIDE)
 
-    def small(self, means: Array, squares: Array, beside: float = 4) -> bool:
+    def small(self, means: Array, squares: Array, beside: float = 3) -> bool:
         """Whether no mean squared is beyond its channel's mean square over a number."""
         return bool((beside * means * means <= squares).all())
 
