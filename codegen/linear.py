@@ -7,7 +7,8 @@ Three things make it so:
   less a centre), and every result a combination of the arrays that are read: a coefficient for
   each, which a channel has one value of, and an offset.  So all that is not elementwise can be
   computed in a wide type, and is.
-* the centre may be any number near the mean, as its rest makes up for it;
+* the centre may be any number near the mean, as its rest makes up for it, and sums of cotangents
+  are taken about centres of their own (:mod:`codegen.cotangents`);
 * checks             what has to be left, after subtraction, of the terms: Σ dx² of Σ (γ dy/σ)²,
   σ² + ε of Σ d²/m + ε, (Σ dy)² of Σ dy².
 
