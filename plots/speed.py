@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from verify.speed.measurement import Figure as Timed
 from verify.speed.measurement import threads_of
@@ -60,7 +61,7 @@ def _bars(axes: Axes, timed: Sequence[Timed], colors: Mapping[str, str]) -> None
         axes.vlines(floors[shape], row - BAR / 2, row + BAR / 2, color="black", linewidth=2)
     axes.set_yticks(range(len(shapes)), [shape.replace("x", "×") for shape in shapes])
     axes.invert_yaxis()
-    axes.set_xscale("log")
+    _scale(axes)
     axes.set_xlabel("time in copies of x; black: the floor")
     axes.set_title(timed[0].function)
 
@@ -73,9 +74,17 @@ def _dots(
         if name in errors and speeds:
             speed = sorted(speeds)[len(speeds) // 2]
             axes.scatter(speed, errors[name], color=color, s=60, label=name, zorder=2)
-    axes.set_xscale("log")
+    _scale(axes)
     axes.set_yscale("log")
     axes.grid(alpha=0.3)
     axes.set_xlabel("time in copies of x, median of the shapes")
     axes.set_ylabel("worst scaled error, in u")
     axes.legend(fontsize="small")
+
+
+def _scale(axes: Axes) -> None:
+    """Copies on a logarithmic scale, with numbers as one says them."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda copies, _: f"{copies:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
