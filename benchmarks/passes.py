@@ -14,7 +14,6 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,14 +24,14 @@ from numpy.typing import NDArray
 from codegen.emit import replace
 from generated.numpy_kernels import batch_norm
 from verify.speed.measurement import ALLOCATORS, THREADED, machine, settings
+from verify.speed.worker import interleaved
 
 Array = NDArray[Any]
-Calls = Mapping[str, Callable[[], Any]]
+Calls = dict[str, Callable[[], Any]]
 
 HERE = Path(__file__).parent
 LARGE, SMALL = (8192, 1024), (256, 100)
-ROUNDS = 15
-SHORTEST = 2e-3  # seconds of one sample
+SPENT = 2.0  # seconds on one table
 
 ABOUT = """\
 # What bounds the kernels
@@ -108,8 +107,6 @@ def passes(x: Array, dy: Array, y: Array) -> Calls:
         from generated.numba_kernels import batch_norm as compiled
     except ImportError:
         return {}
-    numba: Any = __import__("numba")
-    numba.set_num_threads(1)
     layout, per_channel = compiled._layout(x, 1), np.full(x.shape[1], 0.5)
 
     def read(name: str, data: Sequence[Array], values: int, **made: Any) -> Callable[[], Any]:
@@ -126,21 +123,9 @@ def passes(x: Array, dy: Array, y: Array) -> Calls:
 
 def copies(calls: Calls, x: Array, y: Array) -> dict[str, float]:
     """Median times, all called in turn, in copies of x."""
-    every: dict[str, Callable[[], Any]] = {"copy": lambda: np.copyto(y, x), **calls}
-    repeats = {name: max(1, round(SHORTEST / _seconds(call, 1))) for name, call in every.items()}
-    samples: dict[str, list[float]] = {name: [] for name in every}
-    for _ in range(ROUNDS):
-        for name, call in every.items():
-            samples[name].append(_seconds(call, repeats[name]))
+    samples = interleaved({"copy": lambda: np.copyto(y, x), **calls}, SPENT)
     medians = {name: statistics.median(times) for name, times in samples.items()}
     return {name: medians[name] / medians["copy"] for name in calls}
-
-
-def _seconds(call: Callable[[], Any], repeats: int) -> float:
-    start = time.perf_counter()
-    for _ in range(repeats):
-        call()
-    return (time.perf_counter() - start) / repeats
 
 
 def calls_made(function: Callable[[], Any]) -> int:

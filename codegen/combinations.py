@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping
 
 from sympy import Add, Expr, Integer, Mul, Pow
 
-from derive.expr import Axis, Var, add, free_axes, mul
+from codegen.ir import Assign
+from codegen.names import sum_label, unused
+from derive.expr import Axis, SumOver, Var, add, free_axes, mul, sorted_axes
 
 Monomial = tuple[Var, ...]  # a product of arrays, in the order of their names
 Combination = dict[Monomial, Expr]  # with a coefficient for each product
@@ -59,6 +61,34 @@ def combination(expr: Expr, axes: frozenset[Axis], known: dict[Var, Combination]
     if isinstance(expr, Pow) and expr.exp.is_Integer and expr.exp > 0:
         return product_of([combination(expr.base, axes, known)] * int(expr.exp))
     raise NotLinearError(f"{expr} is no polynomial in arrays")
+
+
+class PlainSums:
+    """Sums of products of arrays over ``axes``, each assigned once and by a name of its own.
+
+    ``assigns`` is where a new one is put, ``taken`` the names that are in use.
+    """
+
+    def __init__(self, axes: tuple[Axis, ...], assigns: list[Assign], taken: set[str]) -> None:
+        self.axes, self.assigns, self.taken = axes, assigns, taken
+        self.known: dict[Expr, Expr] = {}  # what has a name, or a value that is known otherwise
+
+    def of(self, monomial: Monomial) -> Expr:
+        """The sum of a product, by its name; of nothing, the size."""
+        if monomial == NONE:
+            return mul(*(axis.size for axis in self.axes))
+        total = SumOver(mul(*monomial), *self.axes)
+        if total not in self.known:
+            label = unused(sum_label(total), self.taken)
+            self.taken.add(label)
+            var = Var(label, *sorted_axes(free_axes(total)))
+            self.known[total] = var
+            self.assigns.append(Assign(var, total))
+        return self.known[total]
+
+    def whole(self, terms: Mapping[Monomial, Expr]) -> Expr:
+        """The sum of a combination."""
+        return add(*(mul(factor, self.of(monomial)) for monomial, factor in terms.items()))
 
 
 def written(combination: Mapping[Monomial, Expr]) -> Expr:

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sympy import Expr, Integer
+from sympy import Integer
 
-from codegen.combinations import Combination, Monomial, combination
+from codegen.combinations import Combination, PlainSums, combination
 from codegen.ir import Assign, Program, is_sum
-from codegen.names import REST, SHIFTED, sum_label, unused
+from codegen.names import REST, SHIFTED, unused
 from derive.derivation import Derivation
 from derive.expr import SumOver, Var, add, free_axes, mul, variables
 
@@ -41,27 +41,13 @@ def centre_cotangents(program: Program, derivation: Derivation) -> Program:
         known[array] = {(shifted,): Integer(1), (): centre}
         assigns.append(Assign(shifted, add(array, mul(-1, centre)), "less a number near its mean"))
     centres = tuple(terms[()] for terms in known.values())
+    sums = PlainSums(layer.reduced_axes, assigns, taken)
     size = mul(*(axis.size for axis in layer.reduced_axes))
-    sums: dict[SumOver, Var] = {}
-
-    def summed(monomial: Monomial) -> Expr:
-        if not monomial:
-            return size
-        if monomial == (Var(SHIFTED, *data.axes),):
-            return mul(size, rest)
-        total = SumOver(mul(*monomial), *layer.reduced_axes)
-        if total not in sums:
-            label = unused(sum_label(total), taken)
-            taken.add(label)
-            sums[total] = Var(label, *(a for a in data.axes if a not in axes))
-            assigns.append(Assign(sums[total], total))
-        return sums[total]
-
+    sums.known[SumOver(Var(SHIFTED, *data.axes), *layer.reduced_axes)] = mul(size, rest)
     for assign in program.assigns:
         if is_sum(assign) and not known.keys().isdisjoint(variables(assign.expr.body)):
             terms = combination(assign.expr.body, axes, known)
-            parts = (mul(factor, summed(arrays)) for arrays, factor in terms.items())
-            assigns.append(replace(assign, expr=add(*parts), note=NOTE))
+            assigns.append(replace(assign, expr=sums.whole(terms), note=NOTE))
         else:
             assigns.append(assign)
     return replace(program, given=(*program.given, *centres), assigns=tuple(assigns))

@@ -21,14 +21,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from sympy import Add, Expr, Integer
+from sympy import Add, Integer
 
 from codegen.checks import Check, checks_of, finite_in, norms
-from codegen.combinations import Combination, Monomial, NotLinearError, combination
+from codegen.combinations import Combination, NotLinearError, PlainSums, combination
 from codegen.cotangents import centre_cotangents, centred_in
 from codegen.ir import Assign, GroupPass, MapPass, Pass, Program, ReducePass, is_sum
 from codegen.lower import lower, needed
-from codegen.names import CENTRE, SHIFTED, code_name, sum_label, unused
+from codegen.names import CENTRE, SHIFTED, code_name, unused
 from codegen.passes import PASSES, mean_of_data
 from codegen.pipeline import Kernel, Kernels, transform
 from codegen.schedule import schedule
@@ -96,21 +96,7 @@ def separate(program: Program, derivation: Derivation) -> Program:
         if CENTRE in {var.label for var in program.given}:
             known[x] = about_centre
             assigns.append(Assign(shifted, add(x, mul(-1, centre)), "less the rounded mean"))
-    sums: dict[SumOver, Var] = {}
-
-    def summed(monomial: Monomial) -> Expr:
-        total = SumOver(mul(*monomial or (1,)), *layer.reduced_axes)
-        if not isinstance(total, SumOver):
-            return total
-        if not monomial:
-            return mul(*(axis.size for axis in layer.reduced_axes))
-        if total not in sums:
-            label = unused(sum_label(total), taken)
-            taken.add(label)
-            sums[total] = Var(label, *(a for a in x.axes if a not in axes))
-            assigns.append(Assign(sums[total], total))
-        return sums[total]
-
+    sums = PlainSums(layer.reduced_axes, assigns, taken)
     for assign in program.assigns:
         if is_sum(assign):
             terms = combination(assign.expr.body, axes, known)
@@ -118,11 +104,11 @@ def separate(program: Program, derivation: Derivation) -> Program:
                 raise NotLinearError(f"{assign.target.label} is a sum of products of many arrays")
             if list(terms.values()) == [1]:
                 total = SumOver(mul(*next(iter(terms))), *layer.reduced_axes)
-                sums.setdefault(total, assign.target)
+                sums.known.setdefault(total, assign.target)
                 assigns.append(replace(assign, expr=total))
             else:
-                expr = add(*(mul(factor, summed(arrays)) for arrays, factor in terms.items()))
-                assigns.append(replace(assign, expr=expr, note="from sums of what is read"))
+                note = "from sums of what is read"
+                assigns.append(replace(assign, expr=sums.whole(terms), note=note))
         elif assign.target.label == SHIFTED:
             known[x] = about_centre
             assigns.append(assign)

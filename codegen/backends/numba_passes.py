@@ -13,7 +13,15 @@ from dataclasses import replace
 
 from sympy import Add, Expr, Integer, Mul, Pow
 
-from codegen.combinations import NONE, Combination, Monomial, product_of, sum_of, written
+from codegen.combinations import (
+    NONE,
+    Combination,
+    Monomial,
+    PlainSums,
+    product_of,
+    sum_of,
+    written,
+)
 from codegen.ir import Assign, Program, is_sum
 from codegen.names import CENTRE, CENTRED, REST, SHIFTED, sum_label, unused
 from codegen.passes import ProgramPass, centre_data, collect_sums, name_roots
@@ -45,7 +53,7 @@ class _Linear:
         self.taken = set(program.names())
         self.assigns: list[Assign] = []
         self.inline: dict[Var, Combination] = {}
-        self.sums: dict[SumOver, Var] = {}
+        self.sums: dict[tuple[Axis, ...], PlainSums] = {}
         self.shifts: dict[Expr, Var] = {}
 
     def program(self) -> Program:
@@ -121,25 +129,14 @@ class _Linear:
 
     def _sum(self, assign: Assign) -> None:
         axes, terms = assign.expr.axes, self._terms(assign.expr.body)
+        sums = self.sums.setdefault(axes, PlainSums(axes, self.assigns, self.taken))
         if list(terms.values()) == [ONE]:  # one monomial, with its name already
             (monomial,) = terms
             total = SumOver(mul(*monomial), *axes)
-            self.sums[total] = assign.target
+            sums.known[total] = assign.target
             self.assigns.append(replace(assign, expr=total))
             return
-        parts = [mul(factor, self._total(monomial, axes)) for monomial, factor in terms.items()]
-        self.assigns.append(replace(assign, expr=add(*parts)))
-
-    def _total(self, monomial: Monomial, axes: tuple[Axis, ...]) -> Expr:
-        if monomial == NONE:
-            return mul(*(axis.size for axis in axes))
-        total = SumOver(mul(*monomial), *axes)
-        if total not in self.sums:
-            var = Var(unused(sum_label(total), self.taken), *sorted_axes(free_axes(total)))
-            self.taken.add(var.label)
-            self.sums[total] = var
-            self.assigns.append(Assign(var, total))
-        return self.sums[total]
+        self.assigns.append(replace(assign, expr=sums.whole(terms)))
 
     def _result(self, assign: Assign) -> None:
         label = assign.target.label

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.backends.numpy_half_support import _from_half, _is_half, _to_half
+from codegen.backends.numpy_half_support import _from_half, _to_half
 from codegen.backends.numpy_support import _WIDE, Array, _Layout
 
 # --- copied from here on ---
@@ -25,10 +25,11 @@ from codegen.backends.numpy_support import _WIDE, Array, _Layout
 # positions, a part by itself, is cut as it comes.  Every operation is on one block, into scratch
 # that is allocated once for each call.
 #
-# A part is computed in float32 where that loses nothing: x - mean is rounded once there, sums of up
-# to _ROWS elements are added up in float64, and all that a channel has one value of is float64.
-# Where these values say that digits were lost, by overflow, underflow or cancellation, the part is
-# computed again in float64.  Where all means are small beside the data nothing is subtracted.
+# Where its kernel has checks, a part is computed in float32 if that loses nothing: x - mean is
+# rounded once there, sums of up to _ROWS elements are added up in float64, and all that a channel
+# has one value of is float64.  Where these values say that digits were lost, by overflow, underflow
+# or cancellation, the part is computed again in float64.  Where all means are small beside the data
+# nothing is subtracted.
 
 _NARROW: Any = np.float32
 _COLUMNS = 2**14  # of a row, about
@@ -232,7 +233,7 @@ class _Block:
         if self._lies_in(array):
             return elements.reshape(self.shape)
         room = self.room()
-        if _is_half(array) and not self.work.wide:
+        if self._is_half(array):
             _from_half(elements, room.reshape(elements.shape))
         else:
             np.copyto(room.reshape(elements.shape), elements)
@@ -268,10 +269,14 @@ class _Block:
             return
         elements = array[self.index]
         made = made.reshape(elements.shape)
-        if _is_half(array) and not self.work.wide:
+        if self._is_half(array):
             _to_half(made, elements, self.room().reshape(elements.shape))
         else:
             np.copyto(elements, made, casting="unsafe")
+
+    def _is_half(self, array: Array) -> bool:
+        """Whether an array is of float16 and goes by its bits to float32 and back."""
+        return array.dtype.char == "e" and array.dtype.isnative and not self.work.wide
 
     def _lies_in(self, array: Array) -> bool:
         return array.dtype == self.work.dtype and array.flags.c_contiguous

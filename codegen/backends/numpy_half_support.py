@@ -19,10 +19,6 @@ _LARGEST_HALF: Any = np.float32(65504)
 _REBIAS: Any = np.float32(2.0**112)
 
 
-def _is_half(array: Array) -> bool:
-    return array.dtype.char == "e" and array.dtype.isnative
-
-
 def _from_half(halves: Array, result: Array) -> None:
     """float16 as float32, by integer operations unless a number is not finite."""
     bits = result.view(np.uint32)

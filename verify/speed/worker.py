@@ -76,7 +76,7 @@ def _timed(request: Request, shape: str, dtype: str) -> list[Timing]:
             refused[name] = str(error).splitlines()[0]
     timings = []
     for function in FUNCTIONS:
-        samples = _interleaved({n: getattr(c, function) for n, c in calls.items()}, request.spent)
+        samples = interleaved({n: getattr(c, function) for n, c in calls.items()}, request.spent)
         for name, seconds in samples.items():
             middle, least = statistics.median(seconds), min(seconds)
             timings.append(Timing(shape, dtype, function, name, middle, least))
@@ -85,7 +85,7 @@ def _timed(request: Request, shape: str, dtype: str) -> list[Timing]:
     return timings
 
 
-def _interleaved(calls: dict[str, Callable[[], Any]], spent: float) -> dict[str, list[float]]:
+def interleaved(calls: dict[str, Callable[[], Any]], spent: float) -> dict[str, list[float]]:
     """Seconds a call, each in turn, so that what disturbs the machine disturbs all alike."""
     repeats = {
         name: max(1, round(SHORTEST / max(_once(call, 1), 1e-9))) for name, call in calls.items()

@@ -136,7 +136,7 @@ def test_samples_are_taken_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
     calls: dict[str, Callable[[], Any]] = {n: partial(order.append, n) for n in "ab"}
     monkeypatch.setattr(worker, "SHORTEST", 0.0)
-    samples = worker._interleaved(calls, 0.0)
+    samples = worker.interleaved(calls, 0.0)
     assert "".join(order) == "ab" + "ab" * worker.ROUNDS[0]
     assert {len(found) for found in samples.values()} == {worker.ROUNDS[0]}
     assert all(math.isfinite(s) for found in samples.values() for s in found)
