@@ -110,8 +110,8 @@ def passes(x: Array, dy: Array, y: Array) -> Calls:
     layout, per_channel = compiled._layout(x, 1), np.full(x.shape[1], 0.5)
 
     def read(name: str, data: Sequence[Array], values: int, **made: Any) -> Callable[[], Any]:
-        loops = tuple(getattr(compiled, f"_{name}_{along}") for along in ("rows", "runs"))
-        return lambda: compiled._read(loops, layout, data, [per_channel] * values, **made)
+        loop = getattr(compiled, f"_{name}")
+        return lambda: compiled._read(loop, layout, data, [per_channel] * values, **made)
 
     return {
         "forward: sums of x": read("forward_sums", [x], 1, sums=2),

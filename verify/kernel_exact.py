@@ -370,7 +370,8 @@ class _Kernel:
 @contextmanager
 def _guessed(module: ModuleType, centre: Array) -> Iterator[None]:
     """With that centre wherever a kernel would guess one near the mean."""
-    own = {"_near_mean": module._near_mean} if hasattr(module, "_near_mean") else {}
+    names = [name for name in ("_near_mean", "_near_mean_of") if hasattr(module, name)]
+    own = {name: getattr(module, name) for name in names}
     vars(module).update({name: lambda *_: centre.reshape(-1) for name in own})
     try:
         yield

@@ -7,7 +7,8 @@ blocks are made small, so that there are several, and differently so on either w
 which may be any number, is made another.
 
 Others reduce rows, several at once or, where one is larger than a block, each by pieces.  As blocks
-are made smaller than a row, or not, they take either way with any row.
+are made smaller than a row, or not, they take either way with any row.  And compiled ones do all in
+one call, or read arrays that do not lie in order block by block.
 """
 
 from __future__ import annotations
@@ -38,10 +39,13 @@ class Path:
 
 
 def whole_and_in_pieces(module: ModuleType, m: int) -> Iterator[None]:
-    """Has a module's kernels take rows of m elements whole, and then, where they can, in pieces."""
+    """Has a module's kernels take rows of m elements whole, and then, where they can, in pieces; or
+    all in one call, and then, where they can, block by block."""
     own = vars(module)
     if not hasattr(module, "_cut"):
         yield
+        if hasattr(module, "_in_one_call"):
+            yield from _by_blocks(own)
         return
     before: dict[str, Any] = {name: own[name] for name in ("_BLOCK", "_ROOM") if name in own}
     block = before["_BLOCK"]
@@ -52,6 +56,15 @@ def whole_and_in_pieces(module: ModuleType, m: int) -> Iterator[None]:
         yield
     finally:
         own.update(before)
+
+
+def _by_blocks(own: dict[str, Any]) -> Iterator[None]:
+    before = own["_in_order"]
+    own["_in_order"] = lambda *_: False
+    try:
+        yield
+    finally:
+        own["_in_order"] = before
 
 
 PATHS = (Path(True, False, 2, 2), Path(True, True, 4, 3), Path(False, False, 8, 3))

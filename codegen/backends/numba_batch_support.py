@@ -10,7 +10,14 @@ from typing import Any
 import numba
 import numpy as np
 
-from codegen.backends.numba_support import _BITS, _SHARE, _compiled, _in_order, _together
+from codegen.backends.numba_support import (
+    _BITS,
+    _SHARE,
+    _compiled,
+    _in_order,
+    _load,
+    _together,
+)
 from codegen.backends.numpy_support import _BLOCK, _WIDE, Array, _Layout, _wide
 
 # --- copied from here on ---
@@ -20,19 +27,17 @@ from codegen.backends.numpy_support import _BLOCK, _WIDE, Array, _Layout, _wide
 # channel has many elements side by side (images) a loop goes along such a run; otherwise along a
 # row, whose channels lie side by side, and short rows are taken several at a time.  What there is
 # one of for each channel is loaded, and sums are stored, once for a few rows from as many parts of
-# the data: for four where rows are so long that these do not stay in the nearest cache.
-# All numbers are float64 in registers.  Arrays that do not lie so are copied, block by block.
+# the data.  All numbers are float64 in registers.
+# Arrays that do not lie so are copied, block by block.
 _RUN = 24  # elements from which on a run is worth a loop of its own
 _LANES = 64, 256  # elements of a row that is too short, and of several together
-_PLACES = (None,) * 4  # how many rows at once, in a form whose length compiled code knows
-_NEAR = 2**11  # numbers that stay in the nearest cache while the data go by
-_SAMPLE = (24, 4)  # elements of one reduced axis, or of each of several, that give the centre
-
-_Loops = tuple[Callable[..., None], Callable[..., None]]  # along rows, along runs
+_SUMMED = (None,) * 4  # how many rows at once, in a form whose length compiled code knows
+_MAPPED = (None,) * 2
+_SAMPLE = 24, 8, 4  # elements of one reduced axis, or of each of two or more: they give the centre
 
 
 def _read(
-    loops: _Loops,
+    loop: Callable[..., None],
     layout: _Layout,
     data: Sequence[Array],
     values: Sequence[Any],
@@ -54,7 +59,7 @@ def _read(
         if seen := _BITS.get(dtype.char):
             every = [a.view(seen) for a in every]
         whole = _whole(shape, axis)
-        _share_out(loops, [a.reshape(whole) for a in every], len(data), totals, own)
+        _share_out(loop, [a.reshape(whole) for a in every], len(data), totals, own)
     else:
         for block in _blocks(shape):
             copies = [np.ascontiguousarray(_wide(a[block])) for a in data]
@@ -62,7 +67,7 @@ def _read(
             copies += [np.empty(size, _WIDE) for _ in results]
             part = block[axis] if axis < len(block) else slice(None)
             blocks = [c.reshape(_whole(size, axis)) for c in copies]
-            _share_out(loops, blocks, len(data), [t[part] for t in totals], [v[part] for v in own])
+            _share_out(loop, blocks, len(data), [t[part] for t in totals], [v[part] for v in own])
             for result, made in zip(results, copies[len(data) :], strict=True):
                 result[block] = made
     return totals
@@ -87,61 +92,86 @@ def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
 
 
 def _share_out(
-    loops: _Loops, arrays: list[Array], inputs: int, sums: list[Array], values: list[Array]
+    loop: Callable[..., None],
+    arrays: list[Array],
+    inputs: int,
+    sums: list[Array],
+    values: list[Array],
 ) -> None:
     """The loop over arrays (before, channels, after), its elements shared out to threads: those
     before the channels, or else the channels."""
     shape = arrays[0].shape
-    cut = 0 if shape[0] > 1 else 1
-    threads = min(arrays[0].size // _SHARE, shape[cut])
-    if threads > 1:
-        threads = min(threads, numba.get_num_threads())
+    cut, threads = _threads(shape)
     if threads <= 1:
-        _loop(loops, arrays, inputs, sums, values)
+        loop(*arrays[:inputs], *values, *arrays[inputs:], *sums)
         return
     tasks, found = [], []
     for k in range(threads):
         share = slice(k * shape[cut] // threads, (k + 1) * shape[cut] // threads)
         some, own = ((share,), slice(None)) if cut == 0 else ((slice(None), share), share)
         found.append([np.zeros_like(total) for total in sums])
-        of_share = [total[own] for total in found[-1]], [value[own] for value in values]
-        tasks.append(partial(_loop, loops, [a[some] for a in arrays], inputs, *of_share))
+        parts = [a[some] for a in arrays]
+        of_share = [value[own] for value in values], [total[own] for total in found[-1]]
+        tasks.append(partial(loop, *parts[:inputs], *of_share[0], *parts[inputs:], *of_share[1]))
     _together(tasks)
     for part in found:
         for total, one in zip(sums, part, strict=True):
             total += one
 
 
-def _loop(
-    loops: _Loops, arrays: list[Array], inputs: int, sums: list[Array], values: list[Array]
-) -> None:
-    """The compiled loop, along runs or along rows; short rows several at a time."""
-    along_rows, along_runs = loops
-    before, channels, run = arrays[0].shape
-    if run >= _RUN:
-        along_runs(*arrays[:inputs], *values, *arrays[inputs:], *sums)
-        return
+def _threads(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Which axis of (before, channels, after) is cut, and how many threads share it."""
+    before, channels, after = shape
+    cut = 0 if before > 1 else 1
+    threads = min(before * channels * after // _SHARE, shape[cut])
+    return cut, min(threads, numba.get_num_threads()) if threads > 1 else threads
+
+
+def _in_one_call(layout: _Layout, *arrays: Array) -> list[Array]:
+    """The arrays as (before, channels, after) if one thread can read all as they lie; else none."""
+    dtype, whole = arrays[0].dtype, _whole(layout.shape, layout.axis)
+    if 0 in whole or _threads(whole)[1] > 1:
+        return []
+    for array in arrays:
+        if not _in_order(array, dtype):
+            return []
+    if seen := _BITS.get(dtype.char):
+        return [array.view(seen).reshape(whole) for array in arrays]
+    return [array.reshape(whole) for array in arrays]
+
+
+@_compiled
+def _by_rows(shape: tuple[int, int, int], at_once: int) -> Any:
+    """How many of those before the channels are taken row by row, and the shape of such rows:
+    parts of the data, rows of each, elements side by side.  What is left over goes along runs."""
+    before, channels, run = shape
     lanes = channels * run
     short, enough = _LANES
     fold = min(before, enough // lanes) if lanes < short else 1
-    held = (len(values) + len(sums)) * fold * lanes
-    at_once = 4 if held > _NEAR else max(1, 4 // inputs) if sums else 1
-    bulk = before - before % (at_once * fold)  # what is left over goes element by element
-    places = _PLACES[:at_once]
-    if bulk == before and fold * run == 1:
-        rows = [a.reshape(at_once, -1, lanes) for a in arrays]
-        along_rows(places, *rows[:inputs], *values, *rows[inputs:], *sums)
-        return
-    if bulk:
-        spread = [np.tile(np.repeat(value, run), fold) for value in values]
-        found = [np.zeros(fold * lanes, _WIDE) for _ in sums]
-        rows = [a[:bulk].reshape(at_once, -1, fold * lanes) for a in arrays]
-        along_rows(places, *rows[:inputs], *spread, *rows[inputs:], *found)
-        for total, one in zip(sums, found, strict=True):
-            total += np.add.reduce(one.reshape(fold, channels, run), axis=(0, 2))
-    if bulk < before:
-        rest = [a[bulk:] for a in arrays]
-        along_runs(*rest[:inputs], *values, *rest[inputs:], *sums)
+    rows = 0 if run >= _RUN else before // (at_once * fold)
+    return rows * at_once * fold, (at_once, rows, fold * lanes)
+
+
+@_compiled
+def _side_by_side(values: Array, run: int, lanes: int) -> Array:
+    """Values of each channel for the elements of a row, in which ``run`` of a channel lie side by
+    side."""
+    row = np.empty((lanes // (values.size * run), values.size, run), values.dtype)
+    for i in range(row.shape[0]):
+        for c in range(row.shape[1]):
+            for s in range(row.shape[2]):
+                row[i, c, s] = values[c]
+    return row.reshape(lanes)
+
+
+@_compiled
+def _add_up(row: Array, run: int, total: Array) -> None:
+    """Add sums for the elements of a row to those of their channels."""
+    whole = row.reshape((row.size // (total.size * run), total.size, run))
+    for i in range(whole.shape[0]):
+        for c in range(whole.shape[1]):
+            for s in range(whole.shape[2]):
+                total[c] += whole[i, c, s]
 
 
 def _vectors(*values: Array) -> tuple[Array, ...]:
@@ -149,10 +179,9 @@ def _vectors(*values: Array) -> tuple[Array, ...]:
     return tuple([value.reshape(-1) for value in values])
 
 
-def _spread(layout: _Layout, *values: Array) -> tuple[Array, ...]:
+def _spread(layout: _Layout, values: Sequence[Array] | Array) -> tuple[Array, ...]:
     """Values of each channel in the shape that broadcasts against the data."""
-    shape = layout.group_shape
-    return tuple([value.reshape(shape) for value in values])
+    return tuple(np.asarray(values).reshape(len(values), *layout.group_shape))
 
 
 @lru_cache(maxsize=256)
@@ -168,10 +197,24 @@ def _near_mean(x: Array, layout: _Layout) -> Array:
     return mean
 
 
+@_compiled
+def _near_mean_of(x: Array) -> Array:
+    """The same of an array (before, channels, after)."""
+    before, channels, after = x.shape
+    most = _SAMPLE[1] if before > 1 and after > 1 else _SAMPLE[0]
+    mean, count = np.zeros(channels, _WIDE), 0
+    for i in range(0, before, (before - 1) // most + 1):
+        for s in range(0, after, (after - 1) // most + 1):
+            count += 1
+            for c in range(channels):
+                mean[c] += _load(x[i, c, s])
+    return mean / count
+
+
 @lru_cache(maxsize=256)
 def _few(layout: _Layout) -> tuple[tuple[slice, ...], int]:
     """Where there are a few elements of each channel, and how many; at least 1 is said."""
-    most = _SAMPLE[len(layout.reduced) > 1]
+    most = _SAMPLE[min(len(layout.reduced), len(_SAMPLE)) - 1]
     steps = [-(-n // most) or 1 for n in layout.shape]
     steps[layout.axis] = 1
     count = math.prod(-(-layout.shape[k] // steps[k]) for k in layout.reduced)

@@ -1,9 +1,9 @@
 """The cores of a numba module: what each element costs, compiled, and the passes around it.
 
-A pass over memory is printed as three small compiled functions: the formulas of one element, and
-two loops that call them, along the rows of an array and along runs of one channel.  The core itself
-is plain Python: one call for each reading of the data, and NumPy for what there is once for each
-channel.
+A pass over memory is printed as a few compiled functions (:mod:`codegen.backends.numba_readings`).
+The core itself is printed twice: compiled, so that it is one call where one thread reads arrays as
+they lie, and as plain Python, with a call for each reading, where several threads share a reading
+or arrays have to be copied block by block.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sympy import Pow, Symbol
+from sympy import Pow
 
+from codegen.backends.numba_readings import Reading, argument, functions, readings
 from codegen.backends.numpy_cores import READINGS, assignments, name_of, size_of, sizes
 from codegen.backends.python_code import code
 from codegen.backends.python_lines import (
@@ -27,29 +28,7 @@ from codegen.ir import Assign, GroupPass, MapPass, Pass, Program, ReducePass
 from codegen.names import CENTRE, CODE_NAMES, REST, SHIFTED, code_name
 from codegen.pipeline import Kernel
 from codegen.schedule import schedule
-from derive.expr import Axis, SumOver, Var, free_axes, variables
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One pass over memory.
-
-    ``values`` are those of each channel that it takes, ``made`` the sums or the results.
-    """
-
-    name: str
-    step: ReducePass | MapPass
-    data: tuple[str, ...]
-    values: tuple[str, ...]
-    made: tuple[str, ...]
-
-    @property
-    def sums(self) -> bool:
-        return isinstance(self.step, ReducePass)
-
-    @property
-    def element(self) -> str:
-        return f"{self.name}_{'terms' if self.sums else 'element'}"
+from derive.expr import SumOver, Var, free_axes, variables
 
 
 @dataclass(frozen=True)
@@ -69,27 +48,155 @@ def numba_core(kernel: Kernel, data: Var, outputs: Sequence[str], about: str) ->
     steps = _postponed(steps)
     full = frozenset(data.axes)
     passes, groups = readings(kernel.name, steps, full), _groups(kernel, steps)
-    functions = [text for one in passes for text in _functions(one)]
-    functions += [_once(group) for group in groups]
-    parts: list[Reading | Once] = [*passes, *groups]
-    calls = {id(part.step): _call_of(part) for part in parts}
-    given = [code_name(var) for var in kernel.program.given]
-    vectors = [code_name(v) for v in kernel.program.given if free_axes(v) and free_axes(v) != full]
-    results = [name for var in kernel.program.results if (name := code_name(var)) not in outputs]
-    parameters = [*(f"{name}: Any" for name in given), "layout: _Layout"]
-    parameters += [f"{name}: Array" for name in outputs]
-    lines = [signature(f"_{kernel.name}", parameters, "tuple[Array, ...]")]
-    lines.append(f'    """{about}, in {READINGS[len(passes)]} of the data."""')
-    # Without elements all sums are zero, and with m = 1 so is what depends on them.
-    lines += [line.replace("layout.m", "_number(max(layout.m, 1))") for line in size_of(kernel)]
-    if vectors:
-        lines.append(call(f"{_targets(vectors)} = _vectors", vectors, 4))
-    if squares:
-        lines += _centred(steps, calls, data, squares)
-    else:
-        lines += [line for step in steps for line in calls[id(step)]]
-    returned = call("return _spread", ["layout", *results], 4) if results else "    return ()"
-    return "\n\n\n".join([*functions, "\n".join([*lines, returned])])
+    texts = [text for one in passes for text in functions(one)]
+    texts += [_once(group) for group in groups]
+    core = _Core(kernel, data, tuple(outputs), steps, squares, {id(p.step): p for p in passes})
+    once = {id(group.step): group for group in groups}
+    return "\n\n\n".join([*texts, core.in_one_call(once), core.text(once, about)])
+
+
+@dataclass(frozen=True)
+class _Core:
+    """A core on its way to text; ``squares`` is the sum of squares about the centre, if any."""
+
+    kernel: Kernel
+    data: Var
+    outputs: tuple[str, ...]
+    steps: tuple[Pass, ...]
+    squares: str
+    passes: dict[int, Reading]
+
+    @property
+    def given(self) -> list[str]:
+        return [code_name(var) for var in self.kernel.program.given]
+
+    @property
+    def arrays(self) -> list[str]:
+        """What is given of the size of the data."""
+        given, full = self.kernel.program.given, frozenset(self.data.axes)
+        return [code_name(var) for var in given if free_axes(var) == full]
+
+    @property
+    def vectors(self) -> list[str]:
+        """What is given that a channel has one value of."""
+        given = [code_name(var) for var in self.kernel.program.given if var.axes]
+        return [name for name in given if name not in self.arrays]
+
+    @property
+    def results(self) -> list[str]:
+        names = [code_name(var) for var in self.kernel.program.results]
+        return [name for name in names if name not in self.outputs]
+
+    @property
+    def sizes(self) -> list[str]:
+        return [line.split()[0] for line in size_of(self.kernel)]
+
+    # --- Compiled ---------------------------------------------------------------------------------
+
+    def in_one_call(self, once: dict[int, Once]) -> str:
+        """The core in one compiled function; results of channels go into rows of ``kept``."""
+        written = [*self.outputs, *(["kept"] if self.results else [])]
+        parameters = [*(f"{name}: Any" for name in (*self.given, *self.sizes))]
+        parameters += [f"{name}: Array" for name in written]
+        lines = [
+            "@_compiled",
+            signature(f"_{self.kernel.name}_in_one_call", parameters, "None"),
+            '    """All of it, for arrays (before, channels, after), by one thread."""',
+        ]
+        calls = {id(step): self._compiled_call(step, once) for step in self.steps}
+        body = self._in_order(calls, f"_near_mean_of({code_name(self.data)})", self.sizes)
+        if any("channels" in line for line in body):
+            lines.append(f"    channels = {self.arrays[0]}.shape[1]")
+        lines += body
+        lines += [f"    kept[{k}] = {name}" for k, name in enumerate(self.results)]
+        return "\n".join(lines)
+
+    def _compiled_call(self, step: Pass, once: dict[int, Once]) -> list[str]:
+        if isinstance(step, GroupPass):
+            return _call_of_group(once[id(step)])
+        part = self.passes[id(step)]
+        own = [self._of_channels(name) for name in part.values]
+        lines = [f"    {total} = np.zeros(channels, _WIDE)" for total in part.made if part.sums]
+        return [*lines, call(part.name, [*part.data, *own, *part.made], 4)]
+
+    def _of_channels(self, name: str) -> str:
+        """A value, or one number for all channels as one for each."""
+        numbers = [*self.sizes, *(n for n in self.given if n not in (*self.arrays, *self.vectors))]
+        return f"np.full(channels, {name}, _WIDE)" if name in numbers else name
+
+    # --- In Python --------------------------------------------------------------------------------
+
+    def text(self, once: dict[int, Once], about: str) -> str:
+        """The core that others call."""
+        name, outputs, vectors = self.kernel.name, self.outputs, self.vectors
+        parameters = [*(f"{given}: Any" for given in self.given), "layout: _Layout"]
+        parameters += [f"{output}: Array" for output in outputs]
+        lines = [signature(f"_{name}", parameters, "tuple[Array, ...]")]
+        lines.append(f'    """{about}, in {READINGS[len(self.passes)]} of the data."""')
+        # Without elements all sums are zero, and with m = 1 so is what depends on them.
+        sized = [
+            line.replace("layout.m", "_number(max(layout.m, 1))") for line in size_of(self.kernel)
+        ]
+        lines += sized
+        if vectors:
+            lines.append(call(f"{_targets(vectors)} = _vectors", vectors, 4))
+        lines += self._try_one_call()
+        calls = {id(step): self._python_call(step, once) for step in self.steps}
+        lines += self._in_order(calls, f"_near_mean({code_name(self.data)}, layout)", self.sizes)
+        returned = call("return _spread", ["layout", argument(self.results)], 4)
+        return "\n".join([*lines, returned if self.results else "    return ()"])
+
+    def _try_one_call(self) -> list[str]:
+        """The lines that leave everything to the compiled core, if it can do it."""
+        arrays = [*self.arrays, *self.outputs]
+        shaped = {name: f"arrays[{k}]" for k, name in enumerate(arrays)}
+        arguments = [*self.given, *self.sizes, *self.outputs]
+        arguments = [shaped.get(name, name) for name in arguments]
+        kept = f"        kept = np.empty(({len(self.results)}, layout.channels), _WIDE)"
+        returned = "_spread(layout, kept)" if self.results else "()"
+        return [
+            call("if arrays := _in_one_call", ["layout", *arrays], 4) + ":",
+            *([kept] if self.results else []),
+            call(
+                f"_{self.kernel.name}_in_one_call",
+                [*arguments, *(["kept"] if self.results else [])],
+                8,
+            ),
+            f"        return {returned}",
+        ]
+
+    def _python_call(self, step: Pass, once: dict[int, Once]) -> list[str]:
+        if isinstance(step, GroupPass):
+            return ["    # Once for each channel.", *_call_of_group(once[id(step)])]
+        part = self.passes[id(step)]
+        arguments = [part.name, "layout", argument(part.data), argument(part.values)]
+        if part.sums:
+            note = "    # One reading of the data: sums over the batch."
+            target = f"{_targets(part.made)} = _read"
+            return [note, call(target, [*arguments, f"sums={len(part.made)}"], 4)]
+        note = "    # One reading of the data: the result, rounded once as it is stored."
+        return [note, call("_read", [*arguments, f"results={argument(part.made)}"], 4)]
+
+    # --- Both -------------------------------------------------------------------------------------
+
+    def _in_order(self, calls: dict[int, list[str]], guess: str, sizes: Sequence[str]) -> list[str]:
+        """The calls, one after another; sums first about a guess of the centre and, if that was far
+        from the mean, about what they make of it."""
+        if not self.squares:
+            return [line for step in self.steps for line in calls[id(step)]]
+        first = next(k for k, step in enumerate(self.steps) if isinstance(step, MapPass))
+        mean, rest = CODE_NAMES[CENTRE], CODE_NAMES[REST]
+        body = [line for step in self.steps[:first] for line in calls[id(step)]]
+        return [
+            "    # Any centre will do, but for rounding: here the mean of a few elements.",
+            f"    {mean} = {guess}",
+            "    for again in (True, False):",
+            *(f"    {line}" for text in body for line in text.split("\n")),
+            f"        if not (again and _far({rest}, {self.squares}, {sizes[0]})):",
+            "            break",
+            f"        {mean} = {mean} + {rest}",
+            *(line for step in self.steps[first:] for line in calls[id(step)]),
+        ]
 
 
 # --- The order of passes --------------------------------------------------------------------------
@@ -116,41 +223,12 @@ def _near_mean(kernel: Kernel, data: Var) -> tuple[tuple[Pass, ...], str]:
     return schedule(rest, data), squares[0]
 
 
-def _centred(
-    steps: Sequence[Pass], calls: dict[int, list[str]], data: Var, squares: str
-) -> list[str]:
-    """The sums about a guess, and if that was far from the mean, about what they make of it."""
-    first = next(k for k, step in enumerate(steps) if isinstance(step, MapPass))
-    mean, rest = CODE_NAMES[CENTRE], CODE_NAMES[REST]
-    body = [line for step in steps[:first] for line in calls[id(step)]]
-    return [
-        "    # Any centre gives the same results, but for rounding: the mean of a few elements.",
-        f"    {mean} = _near_mean({code_name(data)}, layout)",
-        "    for again in (True, False):",
-        *(f"    {line}" for text in body for line in text.split("\n")),
-        f"        if not (again and _far({rest}, {squares}, {data.axes[0].size})):",
-        "            break",
-        f"        {mean} = {mean} + {rest}",
-        *(line for step in steps[first:] for line in calls[id(step)]),
-    ]
-
-
-def _call_of(part: Reading | Once) -> list[str]:
-    """The lines of a core that call a part of it."""
-    if isinstance(part, Once):
-        target = part.made[0] if len(part.made) == 1 else _targets(part.made)
-        return ["    # Once for each channel.", call(f"{target} = {part.name}", part.values, 4)]
-    loops = f"({part.name}_rows, {part.name}_runs)"
-    arguments = [loops, "layout", argument(part.data), argument(part.values)]
-    if part.sums:
-        note = "    # One reading of the data: sums over the batch."
-        target = f"{_targets(part.made)} = _read"
-        return [note, call(target, [*arguments, f"sums={len(part.made)}"], 4)]
-    note = "    # One reading of the data: the result, rounded once as it is stored."
-    return [note, call("_read", [*arguments, f"results={argument(part.made)}"], 4)]
-
-
 # --- What is computed once for each channel -------------------------------------------------------
+
+
+def _call_of_group(group: Once) -> list[str]:
+    target = group.made[0] if len(group.made) == 1 else _targets(group.made)
+    return [call(f"{target} = {group.name}", group.values, 4)]
 
 
 def _postponed(steps: Sequence[Pass]) -> tuple[Pass, ...]:
@@ -205,138 +283,6 @@ def _once(group: Once) -> str:
     lines += assignments(group.step.assigns, name_of)
     returned = group.made[0] if len(group.made) == 1 else _targets(group.made)
     return "\n".join([*lines, f"    return {returned}"])
-
-
-# --- The functions of a reading -------------------------------------------------------------------
-
-
-def readings(kernel: str, steps: Sequence[Pass], full: frozenset[Axis]) -> list[Reading]:
-    """Every pass over memory, with a name of its own."""
-    found: list[Reading] = []
-    for step in steps:
-        if isinstance(step, GroupPass):
-            continue
-        kind = "sums" if isinstance(step, ReducePass) else "map"
-        before = sum(one.name.startswith(f"_{kernel}_{kind}") for one in found)
-        name = f"_{kernel}_{kind}" + (f"_{before + 1}" if before else "")
-        found.append(reading(name, step, full))
-    return found
-
-
-def reading(name: str, step: ReducePass | MapPass, full: frozenset[Axis]) -> Reading:
-    made = step.sums if isinstance(step, ReducePass) else step.results
-    exprs = [a.expr for a in (*step.local, *made)]
-    own = {a.target for a in step.local}
-    read = sorted({v for expr in exprs for v in variables(expr)} - own, key=lambda v: v.name)
-    sizes = {s.name for e in exprs for s in e.atoms(Symbol) if not isinstance(s, Var | Axis)}
-    return Reading(
-        name,
-        step,
-        tuple(code_name(v) for v in read if free_axes(v) == full),
-        (*(code_name(v) for v in read if free_axes(v) != full), *sorted(sizes)),
-        tuple(code_name(a.target) for a in made),
-    )
-
-
-def _functions(reading: Reading) -> tuple[str, str, str]:
-    return element(reading), _along_rows(reading), _along_runs(reading)
-
-
-def element(reading: Reading) -> str:
-    """The formulas of one element: what of a reading is mathematics."""
-    step = reading.step
-    parameters = [f"{name}: Any" for name in (*reading.data, *reading.values)]
-    what = "What one element adds to each of the sums" if reading.sums else "One element"
-    lines = ["@_compiled", signature(reading.element, parameters, "Any")]
-    lines.append(f'    """{what}."""')
-    lines += assignments(step.local, name_of)
-    if isinstance(step, ReducePass):
-        made = ", ".join(code(a.expr.body, name_of) for a in step.sums)
-        return "\n".join([*lines, f"    return {made}"])
-    if len(step.results) == 1:
-        (result,) = step.results
-        return "\n".join(
-            [*lines, *statement(f"return {code(result.expr, name_of)}", result.note, 4)]
-        )
-    lines += assignments(step.results, name_of)
-    return "\n".join([*lines, f"    return {', '.join(reading.made)}"])
-
-
-def _along_rows(reading: Reading) -> str:
-    """The loop over rows (i), whose elements (k) belong to one channel or another, with a few rows
-    (r) at once, from as many parts of the data."""
-    first = reading.data[0]
-    lines = [
-        *_head(reading, "rows", "channels side by side in rows"),
-        f"    for i in range({first}.shape[1]):",
-        f"        for k in range({first}.shape[2]):",
-        *(f"            {value}_k = {value}[k]" for value in reading.values),
-    ]
-    if reading.sums:
-        lines += [f"            {made}_k = 0" for made in reading.made]
-    lines.append("            for r in range(len(rows)):")
-    lines += _call(reading, "r, i, k", [f"{value}_k" for value in reading.values], 16)
-    lines += _each_made(reading, "k", "r, i, k")
-    if reading.sums:
-        lines += [f"            {made}[k] += {made}_k" for made in reading.made]
-    return "\n".join(lines)
-
-
-def _each_made(reading: Reading, total: str, index: str) -> list[str]:
-    """What one element gives: added to the totals, or stored."""
-    if reading.sums:
-        return [f"                {made}_{total} += {one}" for made, one in each(reading)]
-    return [
-        f"                {made}[{index}] = _store({one}, {made})" for made, one in each(reading)
-    ]
-
-
-def _along_runs(reading: Reading) -> str:
-    """The loop over runs (i, c) of one channel (c), and along each (s)."""
-    lines = _head(reading, "runs", "channel by channel in runs")
-    first = reading.data[0]
-    lines += [
-        f"    for i in range({first}.shape[0]):",
-        f"        for c in range({first}.shape[1]):",
-    ]
-    lines += [f"            {value}_c = {value}[c]" for value in reading.values]
-    if reading.sums:
-        lines += [f"            {made}_run = 0" for made in reading.made]
-    lines.append(f"            for s in range({first}.shape[2]):")
-    lines += _call(reading, "i, c, s", [f"{value}_c" for value in reading.values], 16)
-    lines += _each_made(reading, "run", "i, c, s")
-    if reading.sums:
-        lines += [f"            {made}[c] += {made}_run" for made in reading.made]
-    return "\n".join(lines)
-
-
-def _head(reading: Reading, loop: str, way: str) -> list[str]:
-    arrays = [f"{name}: Array" for name in (*reading.data, *reading.values, *reading.made)]
-    parameters = ["rows: Any", *arrays] if loop == "rows" else arrays
-    made = "sums over the batch" if reading.sums else "the result"
-    return [
-        "@_in_any_order" if reading.sums and loop == "runs" else "@_compiled",
-        signature(f"{reading.name}_{loop}", parameters, "None"),
-        f'    """One reading of the data: {made}, {way}."""',
-    ]
-
-
-def _call(reading: Reading, index: str, values: Sequence[str], indent: int) -> list[str]:
-    data = [f"_load({name}[{index}])" for name in reading.data]
-    return call(f"made = {reading.element}", [*data, *values], indent).split("\n")
-
-
-def each(reading: Reading) -> list[tuple[str, str]]:
-    """What is made, each with where it stands in what an element's formulas return."""
-    if len(reading.made) == 1:
-        return [(reading.made[0], "made")]
-    return [(name, f"made[{k}]") for k, name in enumerate(reading.made)]
-
-
-def argument(names: Sequence[str]) -> str:
-    """A tuple as an argument, each name on its own line where they are many."""
-    text = f"({', '.join(names)}{',' if len(names) == 1 else ''})"
-    return text if len(text) <= WIDTH - 16 else f"(\n{one_a_line(names, 12)}        )"
 
 
 def _targets(names: Sequence[str]) -> str:

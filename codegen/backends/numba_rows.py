@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from codegen.backends.numba_cores import Reading, argument, each, element, reading, readings
+from codegen.backends.numba_readings import Reading, argument, each, element, reading, readings
 from codegen.backends.numpy_cores import assignments, name_of, size_of
 from codegen.backends.numpy_row_pieces import pieces_core
 from codegen.backends.numpy_rows import RowCore, leave_to_pieces

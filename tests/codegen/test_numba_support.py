@@ -17,7 +17,14 @@ pytest.importorskip("numba", reason="numba is not installed: NOT TESTED")
 import numba
 
 from codegen.backends import numba_batch_support, numba_support
-from codegen.backends.numba_batch_support import _blocks, _far, _near_mean, _read, _share_out
+from codegen.backends.numba_batch_support import (
+    _blocks,
+    _far,
+    _near_mean,
+    _near_mean_of,
+    _read,
+    _share_out,
+)
 from codegen.backends.numba_support import _from_bits, _to_bits, _together
 from codegen.backends.numpy_support import _layout
 
@@ -123,16 +130,15 @@ def test_shares_of_threads(
     """Every element is in one share, with the sums and values of its own channels."""
     lock, seen, met = Lock(), [], np.zeros(shape)
 
-    def loop(_: object, arrays: list[Any], inputs: int, sums: list[Any], values: list[Any]) -> None:
+    def loop(array: Any, value: Any, total: Any) -> None:
         with lock:
-            seen.append(arrays[0].shape)
-            arrays[0] += 1
-            sums[0] += values[0]
+            seen.append(array.shape)
+            array += 1
+            total += value
 
     monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
-    monkeypatch.setattr(numba_batch_support, "_loop", loop)
     total, value = np.zeros(shape[1]), np.arange(shape[1], dtype=float)
-    _share_out((loop, loop), [met], 1, [total], [value])
+    _share_out(loop, [met], 1, [total], [value])
     assert (met == 1).all()
     assert len(seen) == shares
     assert np.array_equal(total, value * (shares if shape[0] > 1 else 1))
@@ -153,18 +159,14 @@ def test_tasks_run_in_threads_of_their_own() -> None:
     assert barrier_passed.count(get_ident()) == 1
 
 
-def test_what_does_not_lie_in_order_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_lie_in_order_is_copied() -> None:
     x = np.arange(24.0, dtype=np.float32).reshape(2, 3, 4)
     odd = np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(np.float32).reshape(x.shape)
     seen: list[Any] = []
-    monkeypatch.setattr(
-        numba_batch_support, "_loop", lambda _, arrays, *rest: seen.append(arrays[0])
-    )
-    loops = (print, print)
-    _read(loops, _layout(x, 1), (x,), ())
+    _read(seen.append, _layout(x, 1), (x,), ())
     assert np.shares_memory(seen.pop(), x)
     for other in (np.asfortranarray(x), x[:, :, ::-1], x.astype(">f4"), odd, x.astype(object)):
-        _read(loops, _layout(other, 1), (other,), ())
+        _read(seen.append, _layout(other, 1), (other,), ())
         copy = seen.pop()
         assert copy.flags.c_contiguous
         assert copy.flags.aligned
@@ -181,6 +183,10 @@ def test_the_guessed_centre_is_near_the_mean_and_costs_little() -> None:
     assert centre.shape == (3,)
     assert abs(centre - 1e6).max() < 1
     assert _near_mean(x[:0], _layout(x[:0], 1)).tolist() == [0, 0, 0]
+    for shape in [(5000, 3, 49), (3, 245_000 // 3, 1), (1, 3, 245_000)]:
+        centre = _near_mean_of(x.reshape(-1)[: math.prod(shape)].reshape(shape))
+        assert centre.shape == shape[1:2]
+        assert abs(centre - 1e6).max() < 5
 
 
 def test_a_centre_is_far_if_the_mean_square_is_mostly_its_distance() -> None:
