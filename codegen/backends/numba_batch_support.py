@@ -31,8 +31,8 @@ from codegen.backends.numpy_support import _BLOCK, _WIDE, Array, _Layout, _wide
 # Arrays that do not lie so are copied, block by block.
 _RUN = 24  # elements from which on a run is worth a loop of its own
 _LANES = 64, 256  # elements of a row that is too short, and of several together
-_SUMMED = (None,) * 4  # how many rows at once, in a form whose length compiled code knows
-_MAPPED = (None,) * 2
+_FOUR = (None,) * 4  # how many rows at once, in a form whose length compiled code knows
+_TWO = (None,) * 2  # where so many arrays are read and written that more would be in their way
 _SAMPLE = 24, 8, 4  # elements of one reduced axis, or of each of two or more: they give the centre
 
 

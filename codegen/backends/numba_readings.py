@@ -146,7 +146,7 @@ def _along_runs(reading: Reading) -> str:
 def _whole(reading: Reading) -> str:
     """What takes the loop that suits the data; along rows, for as many rows as are taken whole."""
     data, values, made = reading.data, reading.values, reading.made
-    places = "_SUMMED" if reading.sums else "_MAPPED"
+    places = "_FOUR" if reading.sums or len(data) + len(made) == 2 else "_TWO"
     rows = [f"{name}[:bulk].reshape(shape)" for name in data]
     spread = [f"_side_by_side({value}, run, shape[2])" for value in values]
     own = [f"{total}_row" for total in made] if reading.sums else []
