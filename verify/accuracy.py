@@ -52,6 +52,7 @@ from verify.exact_batch_norm import (
     power_of_two,
 )
 from verify.exact_inference import Frozen
+from verify.kernel_paths import ways
 from verify.report import Result
 
 
@@ -218,15 +219,20 @@ def _run_case(module: Kernel, case: Case, seed: int) -> Iterator[Result]:
     tangents, statistics = batch.tangents(rng), batch.statistics()
     # References first: a bad kernel may write to its input.
     reference = Reference.of(batch, tangents, statistics, case.eps)
-    given = _call(module, case, batch, tangents, statistics)
+    given = []
+    for way in ways(module, batch.x.size):
+        with way:
+            given.append(_call(module, case, batch, tangents, statistics))
     limit = reference.limit(case.dtype)
-    for name in (name for name in RESULTS if name in given):
-        array = given[name]
+    for name in (name for name in RESULTS if name in given[0]):
         shape = (
             batch.gamma.shape if isinstance(reference.exact[name][0], Fraction) else batch.x.shape
         )
-        compare = partial(reference.compare, name, array, rng, by_channel=case.by_channel)
-        yield judged(case, name, array, shape, limit, compare)
+        found = []
+        for array in (results[name] for results in given):
+            compare = partial(reference.compare, name, array, rng, by_channel=case.by_channel)
+            found.append(judged(case, name, array, shape, limit, compare))
+        yield _together(found)
 
 
 def judged(

@@ -157,6 +157,15 @@ def _outlier(rows: int, size: float) -> Draw:
     return x
 
 
+def _first_far(rows: int, size: float) -> Draw:
+    def x(rng: np.random.Generator) -> Array:
+        data = rng.normal(size=(rows, 2))
+        data[0] = size
+        return data
+
+    return x
+
+
 def _uniform(rows: int, columns: int, low: float, high: float) -> Draw:
     return lambda rng: rng.uniform(low, high, (rows, columns))
 
@@ -256,6 +265,7 @@ SIMILAR: tuple[Case, ...] = (
     _case("constant columns", _F64, "0.1, 1e7, 1e10: y = beta", _constant(300, 0.1, 1e7, 1e10)),
     _case("constant beside varying", _F64, "", _beside_constant(99, 0.1, 1e7, 1e10)),
     _case("outlier 1e8", _F64, "", _outlier(100, 1e8)),
+    _case("outlier first", _F64, "far from the mean", _first_far(400, 1e8)),
     _case("scaled 1e100", _F64, "", _scaled(1e100, 100, 5), beta_scale=0.0),
     _case(
         "scaled 1e150",

@@ -11,8 +11,8 @@ PART_REWRITES: tuple[tuple[str, str, str], ...] = (
     # which type
     (
         "always in float32",
-        "        if self.wide:\n            return True\n",
-        "        return True\n",
+        "        return bool(\n            fits.all()\n",
+        "        return True or bool(\n            fits.all()\n",
     ),
     ("never again in float64", "if work.again:", "if False:"),
     ("overflow not looked for", "            fits.all()\n", "            True\n"),
@@ -37,6 +37,11 @@ PART_REWRITES: tuple[tuple[str, str, str], ...] = (
     ("written to a copy", "== self.work.dtype and array.flags.c_contiguous", "== self.work.dtype"),
     ("type of what is read", "array.dtype == self.work.dtype and array.flags", "array.flags"),
     ("left in scratch", "if self._lies_in(array):\n            return\n", "return\n"),
+    # few elements
+    ("pieces of scratch overlap", "self.taken = stop + -stop % 8", "self.taken = start + 1"),
+    ("centred twice", "        if made is None:\n", "        if True:\n"),
+    ("float64 centred at the first", "if np.can_cast(x.dtype, np.float32):", "if True:"),
+    ("positions left out of sums", "elif places == 1:", "elif True:"),
 )
 
 

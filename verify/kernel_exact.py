@@ -257,6 +257,7 @@ class _Kernel:
         self.guide = Guide(module) if hasattr(module, "_Work") else None
         self.checks = hasattr(module, TWO_WAYS)
         self.claims = _claims(layer, checks=self.checks)
+        self.path = PATHS[0]
 
     def run(self, case: Case) -> Iterator[tuple[str, Array | str]]:
         """Every result by claim, some of them twice; a message in the place of one that failed."""
@@ -283,7 +284,8 @@ class _Kernel:
         stages: Iterable[tuple[str, Callable[[Case, dict[str, Any]], tuple[Array, ...]]]],
     ) -> Iterator[tuple[str, Array | str]]:
         for core, stage in stages:
-            claims = [claim for claim in self.claims if claim.startswith(f"{core}: ")]
+            due = [claim for claim in self.claims if claim.startswith(f"{core}: ")]
+            claims = due if self.path.holds else [c for c in due if c != f"{core}: checks"]
             try:
                 yield from list(zip(claims, stage(case, given), strict=True))
             except Exception as error:  # a damaged kernel may raise anything
@@ -310,7 +312,7 @@ class _Kernel:
         self, core: str, given: Mapping[str, Any], results: tuple[Array, ...]
     ) -> tuple[Array, ...]:
         """The results, and how what the core checked differs from what is true of them."""
-        if not self.guide or not self.checks:
+        if not (self.guide and self.checks and self.path.holds):
             return results
         return *results, self.guide.difference(core, given, results)
 

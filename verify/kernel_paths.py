@@ -14,9 +14,11 @@ one call, or read arrays that do not lie in order block by block.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,17 +27,20 @@ Array = NDArray[Any]
 Pairs = Sequence[tuple[Array, Array]]
 
 TWO_WAYS = "_in_float64"  # which a module has if it computes in a narrow type too
+FEW = 2**10  # more than there are in any case
 LEFT = {"forward": 1, "backward": 4, "jvp": 1}  # pairs that each kernel of Batch Norm checks
 
 
 @dataclass(frozen=True)
 class Path:
-    """Whether the narrow type holds and its centre is zero, and how the data are cut."""
+    """Whether the narrow type holds and its centre is zero, how the data are cut, and whether they
+    are, or are few enough to be taken at once."""
 
     holds: bool
     zero: bool
     columns: int
     rows: int
+    at_once: bool = False
 
 
 def whole_and_in_pieces(module: ModuleType, m: int) -> Iterator[None]:
@@ -67,7 +72,25 @@ def _by_blocks(own: dict[str, Any]) -> Iterator[None]:
         own["_in_order"] = before
 
 
-PATHS = (Path(True, False, 2, 2), Path(True, True, 4, 3), Path(False, False, 8, 3))
+PATHS = (
+    *(Path(True, False, 2, 2), Path(True, True, 4, 3), Path(False, False, 8, 3)),
+    Path(False, False, 8, 3, at_once=True),
+)
+AT_ONCE = "_AT_ONCE"  # a module's number of elements that are few
+
+
+@contextmanager
+def in_blocks(module: object) -> Iterator[None]:
+    """Has a module's kernels take few elements as they take many, in blocks."""
+    with patch.object(module, AT_ONCE, 0):
+        yield
+
+
+def ways(module: object, size: int = 0) -> Iterator[AbstractContextManager[None]]:
+    """As a module takes so many elements; and, if they are few to it, as it takes many."""
+    yield nullcontext()
+    if size <= getattr(module, AT_ONCE, -1):
+        yield in_blocks(module)
 
 
 class Guide:
@@ -75,7 +98,8 @@ class Guide:
 
     def __init__(self, module: ModuleType) -> None:
         self.module = module
-        self.centre = vars(module).setdefault("_own_centre", module._Work.centre)
+        own = {kind: kind.centre for kind in (module._Work, module._Few)}
+        self.centres = vars(module).setdefault("_own_centres", own)
         self.checked: list[list[Array]] = []
         self.of_sums = 0  # what cotangents are centred at
 
@@ -83,19 +107,21 @@ class Guide:
         """From here on kernels take this path; their centre is off by ``error``."""
         self.checked.clear()
         sizes = {"_COLUMNS": path.columns, "_ROWS": path.rows}
+        sizes[AT_ONCE] = FEW if path.at_once else 0
         vars(self.module).update(sizes, _NARROW=object)
 
         def centre(work: Any, x: Array) -> Array:
-            found: Array = self.centre(work, x)
+            found: Array = self.centres[type(work)](work, x)
             return found if error is None else found + error[work.part.own]
 
         def holds(work: Any, values: Sequence[Array], left: Pairs = (), of_all: Pairs = ()) -> bool:
-            if work.wide or path.holds:
+            if path.holds:
                 pairs = [np.asarray(one).reshape(-1) for pair in (*left, *of_all) for one in pair]
                 self.checked.append(pairs)
-            return bool(work.wide or path.holds)
+            return path.holds
 
-        self.module._Work.centre, self.module._Work.holds = centre, holds
+        self.module._Work.holds = holds
+        self.module._Work.centre = self.module._Few.centre = centre
         self.module._Work.small = lambda *_: path.zero
         self.of_sums = 0 if path.zero else 3
 

@@ -26,6 +26,7 @@ from codegen.backends.numpy_text import (
     BACKWARD,
     CACHE,
     FORWARD,
+    IMPORTS_FOR_BLOCKS,
     JVP,
     MODULE,
     STAGED,
@@ -65,7 +66,7 @@ COUNTING = (
 
 
 def _support() -> str:
-    own = (copied(f"numpy_{name}_support.py") for name in ("half", "blocks"))
+    own = (copied(f"numpy_{name}_support.py") for name in ("half", "few", "blocks"))
     return "\n\n\n".join([BATCH.support(), *own])
 
 
@@ -75,7 +76,7 @@ def _core(kernel: Kernel, data: Var, outputs: Sequence[str], about: str) -> str:
     return core(kernel, data, outputs, about)
 
 
-IN_BLOCKS = replace(BATCH, core=_core, support=_support)
+IN_BLOCKS = replace(BATCH, core=_core, support=_support, imports=IMPORTS_FOR_BLOCKS)
 IN_FLOAT32 = replace(
     IN_BLOCKS,
     about=BATCH.about.replace(
@@ -83,7 +84,7 @@ IN_FLOAT32 = replace(
 computed in float64 and rounded once; results have the dtype of x.""",
         """float16, bfloat16 and float32 are
 computed in float32 with sums in float64, and channels where that would lose digits once more in
-float64; float64 in float64.  Results have the dtype of x.""",
+float64; float64 and few elements in float64.  Results have the dtype of x.""",
     ),
 )
 

@@ -8,7 +8,7 @@ text is the same for both.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from sympy import Add, Expr, Mul, Pow
 
@@ -36,7 +36,7 @@ def in_float64(kernel: LinearKernel, used: Container[str]) -> str:
     """The function that makes what is ``used`` of a cache more precise."""
     given, results = kernel.statistics.given, [code_name(v) for v in kernel.statistics.results]
     kept = [name for name in results if name in used]
-    arguments = [*(f"cache.{code_name(v)}" for v in given), "part.wide()"]
+    arguments = [*(f"cache.{code_name(v)}" for v in given), "part.in_float64()"]
     own = [f"{name}[part.own]" if name in kept else "_" for name in results]
     about = "The cache with statistics from float64 alone, for functions without a second try."
     return "\n".join(
@@ -80,13 +80,14 @@ class _Part:
         own = next(v for v in kernel.statistics.results if v.label == CENTRE)
         self.centres = {own, *(centre for centre, _ in kernel.centres)}
         self.depth = 4
+        self.told = _for_checks(kernel)  # and left out where there is nothing to check
 
     def text(self) -> str:
         """The function."""
         kernel = self.kernel
         results = [n for v in kernel.program.results if (n := code_name(v)) not in self.outputs]
         parameters = [f"{code_name(v)}: Any" for v in kernel.program.given]
-        parameters += ["part: _Part", *(f"{name}: Array" for name in self.outputs)]
+        parameters += ["part: _Part | _Few", *(f"{name}: Array" for name in self.outputs)]
         lines = [
             signature(f"_{kernel.name}_part", parameters, RETURNS),
             f'    """{self.about}, of one part."""',
@@ -104,7 +105,7 @@ class _Part:
         """The function that finds the statistics of a part."""
         self.depth, self.rows = 4, set()
         found = self.kernel.statistics
-        parameters = [*(f"{code_name(v)}: Any" for v in found.given), "work: _Work"]
+        parameters = [*(f"{code_name(v)}: Any" for v in found.given), "work: _Work | _Few"]
         centre, *_ = results = [code_name(v) for v in found.results]
         lines = [
             signature("_statistics", parameters, RETURNS),
@@ -126,7 +127,7 @@ class _Part:
     def _head(self) -> list[str]:
         """The loop over types, and the statistics."""
         given, found = self.kernel.program.given, self.kernel.statistics
-        lines = ["    work = part.wide()"]
+        lines = ["    work = part.in_float64()"]
         if self.kernel.checks:
             self.depth = 8
             arrays = ", ".join(code_name(v) for v in given if free_axes(v) == self.full)
@@ -150,12 +151,21 @@ class _Part:
         """The end of the loop over types."""
         if not self.kernel.checks:
             return []
+        lines = ["        if work.wide:", "            break"]
+        if self.told:
+            lines.append("        # What else tells whether float32 was wide enough.")
+        for step in self.kernel.passes:
+            if isinstance(step, ReducePass):
+                names = [code_name(a.target) for a in step.sums if a.target in self.told]
+                lines += [f"        {name} = work.per_channel({name})" for name in names]
+            elif isinstance(step, GroupPass):
+                lines += self._assigned(a for a in step.assigns if a.target in self.told)
         self.depth = 4
         each = [self._pair(c.left, c.terms) for c in self.kernel.checks if not c.of_all]
         of_all = [self._pair(c.left, c.terms) for c in self.kernel.checks if c.of_all]
         finite = [code_name(v) for v in self.kernel.finite]
         lists = [_list(finite), _list(each), *([_list(of_all)] if of_all else [])]
-        return [call("if work.holds", lists, 8) + ":", "            break"]
+        return [*lines, call("if work.holds", lists, 8) + ":", "            break"]
 
     def _pair(self, left: Expr, terms: Expr) -> str:
         return f"({code(left, name_of)}, {code(terms, name_of)})"
@@ -163,8 +173,12 @@ class _Part:
     # --- Passes -----------------------------------------------------------------------------------
 
     def _groups(self, step: GroupPass) -> list[str]:
-        lines = [self._line("# Once for each channel.")]
-        for a in step.assigns:
+        own = [a for a in step.assigns if a.target not in self.told]
+        return [self._line("# Once for each channel."), *self._assigned(own)] if own else []
+
+    def _assigned(self, assigns: Iterable[Assign]) -> list[str]:
+        lines = []
+        for a in assigns:
             lines += statement(
                 f"{code_name(a.target)} = {code(a.expr, name_of)}", a.note, self.depth
             )
@@ -181,13 +195,18 @@ class _Part:
         for assign in sorted(step.sums, key=lambda a: len({*_factors(a.expr.body)})):
             read = {*_factors(assign.expr.body)} - centred
             lines += self._centred([a for a in step.local if a.target in read], {})
+            if assign.target in self.told:
+                lines.append(self._line("if not work.wide:", 4))
             lines.append(self._total(assign))
             centred |= read
-        return [*lines, *(self._line(f"{name} = work.per_channel({name})") for name in names)]
+        wanted = [code_name(a.target) for a in step.sums if a.target not in self.told]
+        return [*lines, *(self._line(f"{name} = work.per_channel({name})") for name in wanted)]
 
     def _total(self, assign: Assign) -> str:
         arrays = ", ".join(self._array(var) for var in _factors(assign.expr.body))
-        return self._line(f"{code_name(assign.target)}[block.columns] += block.total({arrays})", 4)
+        deeper = 8 if assign.target in self.told else 4
+        text = f"{code_name(assign.target)}[block.columns] += block.total({arrays})"
+        return self._line(text, deeper)
 
     def _map(self, step: MapPass) -> list[str]:
         lines = [self._line("# One reading of the data: the result, rounded once as it is stored.")]
@@ -270,6 +289,22 @@ class _Part:
 
     def _line(self, text: str, deeper: int = 0) -> str:
         return " " * (self.depth + deeper) + text
+
+
+def _for_checks(kernel: LinearKernel) -> set[Var]:
+    """What no result is computed from, but what tells whether a type was wide enough."""
+    wanted = set(kernel.program.results)
+    told: set[Var] = set()
+    for step in reversed(kernel.passes):
+        if isinstance(step, MapPass):
+            wanted |= {v for a in (*step.local, *step.results) for v in variables(a.expr)}
+            continue
+        for assign in reversed(step.assigns if isinstance(step, GroupPass) else step.sums):
+            if assign.target in wanted:
+                wanted |= set(variables(assign.expr))
+            else:
+                told.add(assign.target)
+    return told
 
 
 def _list(entries: Sequence[str]) -> str:

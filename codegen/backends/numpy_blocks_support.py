@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.backends.numpy_few_support import _AT_ONCE, _Few
 from codegen.backends.numpy_half_support import _from_half, _to_half
 from codegen.backends.numpy_support import _WIDE, Array, _Layout
 
@@ -30,6 +31,8 @@ from codegen.backends.numpy_support import _WIDE, Array, _Layout
 # has one value of is float64.  Where these values say that digits were lost, by overflow, underflow
 # or cancellation, the part is computed again in float64.  Where all means are small beside the data
 # nothing is subtracted.
+#
+# Few elements are one part of another kind, which costs fewer calls.
 
 _NARROW: Any = np.float32
 _COLUMNS = 2**14  # of a row, about
@@ -70,14 +73,20 @@ class _Part:
             yield _Work(self, _NARROW)
         yield _Work(self, _WIDE, wide=True, again=narrow)
 
-    def wide(self) -> _Work:
+    def in_float64(self) -> _Work:
         """In float64."""
         return _Work(self, _WIDE, wide=True)
 
 
-def _parts(layout: _Layout) -> Iterator[_Part]:
+def _parts(layout: _Layout) -> Iterator[_Part | _Few]:
     """The parts of the data, none if they are empty."""
-    if not layout.m:
+    size = layout.m * layout.channels
+    if not size:
+        return
+    if size <= _AT_ONCE:
+        few = _Few(layout)
+        yield few
+        few.give_back()
         return
     scratch: dict[int, Array] = {}
     largest: dict[int, float] = {}
@@ -193,8 +202,6 @@ class _Work:
         left of the terms that were subtracted: pairs of squares, in each channel, or in the largest
         of all up to here.
         """
-        if self.wide:
-            return True
         sizes = np.abs(np.concatenate([value.reshape(-1) for value in values]))
         fits = (sizes <= _LARGE) & ((sizes >= _SMALL) | (sizes == 0))
         return bool(

@@ -16,6 +16,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt"""
 
+IMPORTS_FOR_BLOCKS = IMPORTS.replace("operator\n", "operator\nimport threading\n").replace(
+    "Any, Named", "Any, Literal, Named"
+)
+
 MODULE = '''{summary}
 
 By definition ({source}), for each {each},

@@ -167,7 +167,7 @@ def test_what_is_not_written_is_seen() -> None:
 def test_the_counterexample_says_where() -> None:
     outcomes = _check(SOURCE.replace("dbeta = sum_dy  #", "dbeta = sum_dy + 1  #"), sizes=[3])
     (rational,) = (o for o in outcomes if o.failures and o.field == RATIONALS.name)
-    assert (rational.claim, rational.cases, rational.failures) == ("backward: dbeta", 24, 24)
+    assert (rational.claim, rational.cases, rational.failures) == ("backward: dbeta", 32, 32)
     example = rational.counterexample
     assert example is not None
     assert example.sizes == (("axis 0", 1), ("axis 1", 2))

@@ -101,7 +101,9 @@ class Fast:
 
 
 @pytest.mark.parametrize("data", DATA)
-def test_float32_loses_nothing(data: str) -> None:
+@pytest.mark.parametrize("few", [0, batch_norm._AT_ONCE])
+def test_float32_loses_nothing(data: str, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_norm, "_AT_ONCE", few)
     names = list(COTANGENTS)
     cases = tuple(
         _case(data, name, SHAPES[(k + len(data)) % len(SHAPES)], k) for k, name in enumerate(names)
@@ -112,6 +114,7 @@ def test_float32_loses_nothing(data: str) -> None:
 
 
 def test_without_the_second_try_digits_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_norm, "_AT_ONCE", 0)
     monkeypatch.setattr(batch_norm._Work, "holds", lambda *_: True)
     cases = tuple(
         _case("normal", name, (300, 2), 1) for name in ("with a mean", "like y", "orthogonal")

@@ -18,7 +18,7 @@ from verify.references import REFERENCES
 from verify.report import failures
 
 SOURCE = BACKENDS["numpy"].render(build(derivation_of("batch_norm")), wide=True)
-IN_WIDE = "work = part.wide()"
+IN_WIDE = "work = part.in_float64()"
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,190 @@
+"""How modules that reduce the batch read few elements: all at once, in float64.
+
+The text below the marker stands beside that of :mod:`codegen.backends.numpy_blocks_support`.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+
+from codegen.backends.numpy_half_support import _from_half, _to_half
+from codegen.backends.numpy_support import _WIDE, Array, _Layout
+
+# --- copied from here on ---
+
+_AT_ONCE = 2**15  # elements, up to which the calls for blocks cost more than float64 does
+_LONG_ROWS = 4  # that few elements are folded into: NumPy is fast along them
+_spare = threading.local()  # a thread's scratch after its last call: fresh memory is slow
+
+
+@lru_cache(maxsize=256)
+def _folded(batch: int, channels: int, places: int) -> tuple[tuple[int, int, int], tuple[int, int]]:
+    """Of few elements as a matrix: what a row is, with some of the batch folded into it, and how
+    many rows there are of how many elements."""
+    some = (n for n in range(_LONG_ROWS, 4 * _LONG_ROWS) if batch % n == 0)
+    rows = next(some, batch)
+    fold = batch // rows
+    return (fold, channels, places), (rows, fold * channels * places)
+
+
+class _Few:
+    """Few elements: one part, computed in one way and in one block; all three are this object."""
+
+    own, columns = ..., slice(None)
+    wide: Literal[True] = True
+    again = False
+
+    def __init__(self, layout: _Layout) -> None:
+        self.part, self.m, self.group_shape = self, layout.m, layout.group_shape
+        before, after = layout.shape[: layout.axis], layout.shape[layout.axis + 1 :]
+        self.shape = math.prod(before), layout.channels, math.prod(after)
+        self.row_shape, self.matrix = _folded(*self.shape)
+        spare = _spare.__dict__.pop("scratch", None)  # nobody else's meanwhile
+        self.scratch: Array = np.empty(8 * _AT_ONCE, _WIDE) if spare is None else spare
+        self.taken = 0
+        self.nothing = np.zeros(self.group_shape, _WIDE)
+        self.centre_row: Array | None = None
+        self.known: dict[int, Array] = {}  # where what has been read is, and what was made of it
+
+    def give_back(self) -> None:
+        """Scratch to be used again."""
+        _spare.scratch = self.scratch
+
+    def works(self, *_: Array) -> Iterator[_Few]:
+        """The only way to compute this part."""
+        yield self
+
+    def in_float64(self) -> _Few:
+        """The same."""
+        return self
+
+    def blocks(self) -> Iterator[_Few]:
+        """The only block."""
+        yield self
+
+    def room(self, dtype: Any = None) -> Array:
+        """The next piece of scratch, of the data's size."""
+        return self._piece(self.matrix, dtype)
+
+    def _piece(self, shape: tuple[int, ...], dtype: Any = None) -> Array:
+        size, start = math.prod(shape), self.taken
+        stop = start + size
+        if stop > len(self.scratch):
+            return np.empty(shape, dtype or _WIDE)
+        self.taken = stop + -stop % 8  # a line of the cache is shared by no two
+        piece = self.scratch[start:stop]
+        if dtype is not None:
+            piece = piece.view(dtype)[:size]
+        return piece.reshape(shape)
+
+    def zeros(self) -> Array:
+        """Where sums are added up."""
+        return np.zeros(self.shape[1], _WIDE)
+
+    def per_channel(self, sums: Array) -> Array:
+        """Sums in the shape that broadcasts against the data."""
+        return sums.reshape(self.group_shape)
+
+    def row(self, values: Array) -> Array:
+        """One value for each channel, repeated along a row."""
+        row = self._piece(self.row_shape)
+        row[...] = values.reshape(1, -1, 1)
+        return row.reshape(-1)
+
+    def row_if_any(self, values: Array) -> Array | None:
+        """The same, or None if they are the zeros of this object."""
+        if values is self.nothing:
+            return None
+        if self.centre_row is None:
+            self.centre_row = self.row(values)
+        return self.centre_row
+
+    def centre(self, x: Array) -> Array:
+        """Numbers that x may be centred at: the first ones, which are near enough to the means for
+        float64 unless x is as wide."""
+        matrix = self.read(x)
+        firsts = matrix.reshape(self.shape)[:1, :, :1].reshape(self.group_shape)
+        if np.can_cast(x.dtype, np.float32):
+            return firsts.copy()
+        from_first = np.subtract(matrix, self.row(firsts), self.room())
+        means: Array = firsts + self.per_channel(self.total(from_first)) / self.m
+        return means
+
+    def centre_of_sums(self, _: Array) -> Array:
+        """Zero: sums in float64 may be about any number."""
+        return self.nothing
+
+    def read(self, array: Array) -> Array:
+        """The elements of an array; not to be written to unless they are scratch."""
+        matrix = self.known.get(id(array))
+        if matrix is None:
+            if self._lies_in(array):
+                matrix = array.reshape(self.matrix)
+            elif array.dtype.char == "e" and array.dtype.isnative:
+                single = self.room(np.float32)
+                _from_half(array, single.reshape(array.shape))
+                matrix = self.room()
+                np.copyto(matrix, single)
+            else:
+                matrix = self.room()
+                np.copyto(matrix.reshape(array.shape), array)
+            self.known[id(array)] = matrix
+        return matrix
+
+    def less(self, one: Array, row: Array | None, _: Array | None = None) -> Array:
+        """A matrix less a row, which is always the same one, over it if it is scratch."""
+        if row is None:
+            return one
+        made = self.known.get(-id(one))
+        if made is None:
+            made = np.subtract(one, row, self.over(one))
+            self.known[-id(one)] = made
+        return made
+
+    def times(self, one: Array, row: Array, into: Array) -> Array:
+        """A matrix times a row, there."""
+        return np.multiply(one, row, into)
+
+    def over(self, one: Array) -> Array:
+        """Where what is made of a matrix may be written: over it if it is scratch."""
+        return one if one.base is self.scratch else self.room()
+
+    def place(self, array: Array) -> Array:
+        """The place of a result, or scratch if that is of another type or order."""
+        if self._lies_in(array):
+            return array.reshape(self.matrix)
+        if id(array) not in self.known:
+            self.known[id(array)] = self.room()
+        return self.known[id(array)]
+
+    def store(self, array: Array, made: Array) -> None:
+        """The result from scratch in its place; nothing if it was made there."""
+        if self._lies_in(array):
+            return
+        if array.dtype.char == "e" and array.dtype.isnative:
+            single = self.room(np.float32)
+            np.copyto(single, made, casting="unsafe")
+            _to_half(single.reshape(array.shape), array, self.room(np.float32).reshape(array.shape))
+        else:
+            np.copyto(array, made.reshape(array.shape), casting="unsafe")
+
+    def total(self, one: Array, other: Array | None = None) -> Array:
+        """The sum over the batch, or of the products of two."""
+        batch, channels, places = self.shape
+        total: Array
+        if other is not None:
+            total = np.einsum("ncp,ncp->c", one.reshape(self.shape), other.reshape(self.shape))
+        elif places == 1:
+            total = np.matmul(np.ones(batch, _WIDE), one.reshape(batch, channels))
+        else:
+            total = np.einsum("ncp->c", one.reshape(self.shape))
+        return total
+
+    def _lies_in(self, array: Array) -> bool:
+        return array.dtype == _WIDE and array.flags.c_contiguous
