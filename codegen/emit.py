@@ -22,7 +22,8 @@ import sympy
 
 from codegen.backends import BACKENDS, Backend
 from codegen.block import build_block
-from codegen.pipeline import Kernels, build
+from codegen.origins import kernels_of
+from codegen.pipeline import Kernels
 from derive.derivation import derive
 from derive.layer import Layer
 from derive.layers import LAYERS
@@ -31,7 +32,10 @@ from derive.layers.block import BLOCK
 VERSION = "0.1.0"
 KERNEL_LAYERS: dict[str, Layer] = {
     name: LAYERS[name]
-    for name in ("batch_norm", "block", "layer_norm", "rms_norm", "group_norm", "instance_norm")
+    for name in (
+        *("batch_norm", "block", "layer_norm", "rms_norm", "group_norm", "instance_norm"),
+        "softmax",
+    )
 }
 # What of them generated/ has for each backend.
 COMMITTED: dict[str, tuple[str, ...]] = {
@@ -78,7 +82,7 @@ def is_only_wide(text: str) -> bool:
 @cache
 def _kernels(layer: Layer) -> Kernels:
     """Derived and proved once for all backends."""
-    return build(derive(layer))
+    return kernels_of(derive(layer))
 
 
 def header(layer: str, backend: str, body: str, origin: str = "", option: str = "") -> str:

@@ -33,8 +33,7 @@ from generated.numpy_kernels import {name}
 
 rng = np.random.default_rng(0)
 x, dy = rng.normal(size=(2, 32, 4))
-{draws}
-y, cache = {name}.forward(x, {given})
+{draws}y, cache = {name}.forward(x{given})
 y.shape"""
 
 _BACKWARD = """\
@@ -47,7 +46,7 @@ v, h = rng.normal(size=x.shape), 1e-5
 
 
 def loss(x):
-    return (dy * {name}.forward(x, {given})[0]).sum()
+    return (dy * {name}.forward(x{given})[0]).sum()
 
 
 slope = (loss(x + h * v) - loss(x - h * v)) / (2 * h)
@@ -99,8 +98,8 @@ def _code(published: Publication) -> Iterator[str]:
     given = [var.label for var in layer.learnt]
     names = {
         "name": layer.name,
-        "given": ", ".join(given),
-        "draws": "\n".join(f"{label} = rng.normal(size=4)" for label in given),
+        "given": "".join(f", {label}" for label in given),
+        "draws": "".join(f"{label} = rng.normal(size=4)\n" for label in given),
         "gradients": ", ".join((gradient, *(f"d{label}" for label in given))),
     }
     yield from (cell.format(**names) for cell in (_FORWARD, _BACKWARD, _COMPARE))

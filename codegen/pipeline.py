@@ -96,26 +96,32 @@ def transform(
     passes: Sequence[ProgramPass],
     derivation: Derivation,
     more: Mapping[str, Expr] | None = None,
+    restated: Mapping[str, Definition] | None = None,
 ) -> tuple[Program, int]:
     """The program after all passes, and how many results were proved to have kept their value.
 
-    ``more`` says what results have to be equal to that the derivation does not know.
+    ``more`` says what results have to be equal to that the derivation does not know; ``restated``
+    what may be kept, and then given, in the place of a quantity, by that one's label.
     """
-    meaning = {**_meaning(derivation), **(more or {})}
+    known = {d.var.label: d for d in (restated or {}).values()}
+    meaning = {**_meaning(derivation), **{k: d.expr for k, d in known.items()}, **(more or {})}
     proofs = 0
     for rewrite in passes:
         program = rewrite(before := program, derivation)
-        _complete(before, program, derivation.layer, rewrite.__name__)
-        proofs += certify_program(program, derivation, meaning, rewrite.__name__)
+        _complete(before, program, derivation.layer, rewrite.__name__, restated or {})
+        proofs += certify_program(program, derivation, meaning, rewrite.__name__, known)
     return program, proofs
 
 
-def _complete(before: Program, after: Program, layer: Layer, stage: str) -> None:
+def _complete(
+    before: Program, after: Program, layer: Layer, stage: str, restated: Mapping[str, Definition]
+) -> None:
     """Raise CertificationError unless every result is still there, and everything that is read is
     given or was computed before."""
     mu, kept = mean_of_data(layer), {var.label for var in after.results}
     if mu is not None and {CENTRE, REST} <= kept:
         kept.add(mu.var.label)
+    kept |= {label for label, definition in restated.items() if definition.var.label in kept}
     if lost := [var.label for var in before.results if var.label not in kept]:
         raise CertificationError(f"{stage} forgot {lost[0]} of {layer.name}")
     ready = {var.label for var in after.given}
@@ -128,10 +134,15 @@ def _complete(before: Program, after: Program, layer: Layer, stage: str) -> None
 
 
 def certify_program(
-    program: Program, derivation: Derivation, meaning: Mapping[str, Expr], stage: str
+    program: Program,
+    derivation: Derivation,
+    meaning: Mapping[str, Expr],
+    stage: str,
+    given_as: Mapping[str, Definition] | None = None,
 ) -> int:
     """Prove that every result equals its meaning, for every size; how many there were.
 
+    ``given_as`` says what quantities are that are given and that the derivation does not know.
     The centre of the data is left undetermined: the proof holds for whatever number rounding makes
     of the mean.  Raises CertificationError for a result that differs or that has no meaning, and
     for an assignment that varies over an axis which its target has not.
@@ -140,7 +151,7 @@ def certify_program(
     for assign in program.assigns:
         if not free_axes(assign.expr) <= frozenset(assign.target.axes):
             raise CertificationError(f"{stage} made {assign.target.label} of {layer} too wide")
-    known: dict[str, Definition] = {}
+    known = dict(given_as or {})
     mu = mean_of_data(derivation.layer)
     if mu is not None and CENTRE in {var.label for var in program.given}:
         centre, rest = Var(CENTRE, *mu.var.axes), Var(REST, *mu.var.axes)

@@ -10,20 +10,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from codegen.ir import Program
 from codegen.lower import needed
+from codegen.origins import (
+    SOFTMAX_Y,
+    as_in_kernels,
+    choosing,
+    has_origins,
+    read_from_origins,
+    restated,
+)
 from codegen.passes import PASSES, ProgramPass
 from codegen.pipeline import Kernel, transform
 from codegen.schedule import schedule
 from derive.derivation import Derivation
 from derive.expr import Definition, SumOver, adjoint, substitute
+from derive.layer import Layer
 from derive.layers.batch_norm import BATCH_NORM
 from derive.layers.group_norm import GROUP_NORM
 from derive.layers.instance_norm import INSTANCE_NORM
 from derive.layers.layer_norm import LAYER_NORM
 from derive.layers.rms_norm import RMS_NORM
+from derive.layers.softmax import SOFTMAX
 from derive.second_order import SecondOrder
 
-LAYERS = (BATCH_NORM, LAYER_NORM, RMS_NORM, GROUP_NORM, INSTANCE_NORM)
+LAYERS = (BATCH_NORM, LAYER_NORM, RMS_NORM, GROUP_NORM, INSTANCE_NORM, SOFTMAX, SOFTMAX_Y)
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,7 @@ def build_second_order(
     derivation: Derivation, passes: Sequence[ProgramPass] = PASSES
 ) -> SecondOrderKernel:
     """Lower, rewrite, prove and schedule the double backward of a layer."""
+    derivation = as_in_kernels(derivation)
     second = derivation.second_order
     layer = derivation.layer
     statistics = tuple(d.var for d in layer if d.expr.has(SumOver))
@@ -55,6 +67,13 @@ def build_second_order(
         for named in reversed(second.split):
             expr = substitute(expr, {named.var.label: named})
         meaning[definition.var.label] = expr
-    program, proofs = transform(program, passes, derivation, meaning)
-    kernel = Kernel("double_backward", program, schedule(program, layer.data))
-    return SecondOrderKernel(second, kernel, proofs)
+    if not has_origins(layer):
+        program, proofs = transform(program, passes, derivation, meaning)
+        return SecondOrderKernel(second, _kernel(program, layer), proofs)
+    passes = (read_from_origins, *passes)
+    program, proofs = transform(program, passes, derivation, meaning, restated(layer))
+    return SecondOrderKernel(second, choosing(_kernel(program, layer), layer), proofs)
+
+
+def _kernel(program: Program, layer: Layer) -> Kernel:
+    return Kernel("double_backward", program, schedule(program, layer.data))

@@ -118,7 +118,8 @@ def _computed(module: ModuleType, layer: Layer, drawn: _Drawn) -> dict[str, Arra
     dy = _ungrouped(drawn.cotangent) if grouped else drawn.cotangent
     made = {layer.output.label: y}
     for suffix, backward in (("", module.backward), (" staged", module.backward_staged)):
-        gradients = backward(dy, cache)
+        found = backward(dy, cache)
+        gradients = found if isinstance(found, tuple) else (found,)
         made |= {f"d{v.label}{suffix}": d for v, d in zip(layer.inputs, gradients, strict=True)}
     return {
         **made,

@@ -93,7 +93,7 @@ class NumbaBackend:
 
     def render(self, kernels: Kernels, wide: bool = False) -> str:
         """The module's body; it is ``wide`` in any case."""
-        like = layout_of(kernels.derivation.layer)
+        like = layout_of(kernels)
         layout = LAYOUTS[like]
         passes = NUMBA_PASSES if like is BATCH else PASSES
         if like is BATCH:

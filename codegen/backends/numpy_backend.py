@@ -33,6 +33,7 @@ from codegen.backends.numpy_text import (
 )
 from codegen.backends.python_lines import (
     WIDTH,
+    block,
     call,
     indented,
     one_a_line,
@@ -44,15 +45,12 @@ from codegen.deployment import build_deployment
 from codegen.linear import LinearKernel, linear_kernels
 from codegen.lower import u_and_r
 from codegen.names import CENTRE, CODE_NAMES, REST, code_name
+from codegen.origins import origins_of, restated
 from codegen.passes import PASSES, ProgramPass, mean_of_data
 from codegen.pipeline import Kernel, Kernels
 from codegen.second_order import LAYERS as SECOND_ORDER
 from codegen.second_order import build_second_order
-from derive.expr import (
-    Definition,
-    Var,
-    adjoint,
-)
+from derive.expr import Definition, Var, adjoint
 from derive.layer import Layer
 from derive.layers.batch_norm import BATCH_NORM
 from derive.render import PAPER, equation, formula, to_line, to_lines
@@ -97,7 +95,7 @@ class NumpyBackend:
 
     def render(self, kernels: Kernels, wide: bool = False) -> str:
         """The module's body; only what reduces the batch is not ``wide`` in any case."""
-        layout = layout_of(kernels.derivation.layer)
+        layout = layout_of(kernels)
         if layout is BATCH:
             kernels = linear_kernels(kernels, narrow=not wide)
             if isinstance(kernels.forward, LinearKernel):
@@ -137,7 +135,6 @@ class ModuleText:
     def text(self) -> str:
         kernels, layout = self.kernels, self.layout
         derivation, x = kernels.derivation, self.layer.data
-        inputs = (*self.learnt, *(code_name(var) for var in self.frozen))
         fields = {
             "summary": paragraph(SUMMARY.format(self.layer.title, self.library), 0),
             "source": self.layer.source,
@@ -160,7 +157,7 @@ class ModuleText:
                 for p, v in zip(self.parameters, self.layer.parameters, strict=True)
             ),
             "in_float64": self._in_float64(),
-            "inputs": f"({', '.join(inputs)}{',' if len(inputs) == 1 else ''})",
+            "apart": "inputs" if self.wide else "[]",
         }
         top = {
             "definitions": self._formulas(self.layer.definitions, by=4),
@@ -207,7 +204,8 @@ class ModuleText:
     def _kept(self) -> str:
         """What the fields of the cache are, in the formulas' own notation."""
         roots = self.kernels.derivation.chart.roots
-        mu = mean_of_data(self.layer)
+        mu, origins = mean_of_data(self.layer), origins_of(self.kernels.forward)
+        kept_as = {d.var: d.expr for d in restated(self.layer).values()} if origins else {}
         lines = []
         for var in self.kernels.kept:
             name = Var(code_name(var), *var.axes)
@@ -216,6 +214,10 @@ class ModuleText:
                 lines += self._lines(Definition(name, Pow(root.base, -Pow(root.degree, -1))))
             elif var.label == CENTRE and mu is not None:
                 lines.append(f"{code_name(var)} + {CODE_NAMES[REST]} = {self._symbol(mu.var)}")
+            elif var in origins:
+                lines.append(f"{self._symbol(var)}: the largest of {self._symbol(origins[var])}")
+            elif var in kept_as:
+                lines += self._lines(Definition(var, kept_as[var]))
             elif var.label != REST:
                 lines.append(f"{name.label} = {self._symbol(var)}")
         return indented(lines, 8)
@@ -260,6 +262,9 @@ class ModuleText:
             f'wide_{code_name(v)} = {self.layout.values}("{code_name(v)}", {code_name(v)}, layout)'
             for v in self.frozen
         ]
+        if inputs := [code_name(v) for v in self.wide]:
+            every = f"({', '.join(inputs)}{',' if len(inputs) == 1 else ''})"
+            setup.append(f"inputs = [a for a in {every} if isinstance(a, np.ndarray)]")
         given = [
             f"wide_{code_name(v)}" if v in self.wide else self._argument(code_name(v), v)
             for v in self.kernels.forward.program.given
@@ -282,14 +287,14 @@ class ModuleText:
         return {
             "about": paragraph(about),
             "errors": paragraph(self.layout.errors),
-            "setup": indented(setup),
+            "setup": block(setup),
             "core_call": call(f"{targets}_forward", [*given, "layout", self._whole("y")], 8),
             "cache": ", ".join(["x", *learnt, *self.kept, *parameters, *options]),
         }
 
     def _gradients(self) -> dict[str, str]:
         names = [f"d{p}" for p in self.learnt]
-        every = ["dx", *names]
+        every, one = ["dx", *names], f"{self.layout.one}, " if names else ""
         store = [f"{name}[...] = wide_{name}.reshape(one)" for name in names]
         arguments = {
             kernel.name: [*self._given(kernel), "layout"]
@@ -300,23 +305,25 @@ class ModuleText:
         narrow = ["dx.astype(dtype)", *(f"{name}.reshape(one).astype(dtype)" for name in names)]
         about = "dy: the shape of x, any float dtype.  out: an array for dx, which may be exactly "
         about += "dy, or a tuple with an array or None for each result.  Returns dx with the shape "
-        about += "of x"
         if names:
-            about += (
-                f" and {', '.join(names)}: {self.layout.vector}, also where the parameter was None"
-            )
-        about += "; all have the dtype of x."
+            about += f"of x and {', '.join(names)}: {self.layout.vector}, also where the parameter "
+            about += "was None; all have the dtype of x."
+        else:
+            about += "and dtype of x, by itself as it is the only gradient."
         return {
             "about": paragraph(about),
             "gradient_names": ", ".join(every),
             "gradient_shapes": "".join(f', "{name}": one' for name in names),
-            "gradient_types": ", ".join("Array" for _ in every),
+            "gradient_types": f"tuple[{', '.join('Array' for _ in every)}]" if names else "Array",
             "gradients": tuple_of(every),
-            "store": indented(store, 8),
+            "returned": ", ".join(every),
+            "one_shape": block([f"one = {self.layout.one}"] if names else []),
+            "one_and_dtype": f"{'one, ' if names else ''}dtype = {one}cache.x.dtype",
+            "store": block(store, 8),
             "backward_call": call(
                 f"{wide}_backward", [*arguments["backward"], self._whole("dx")], 8
             ),
-            "staged_results": tuple_of(narrow),
+            "staged_results": ", ".join(narrow),
             "staged_call": call(
                 f"{tuple_of(every)} = _backward_staged", arguments["backward_staged"], 8
             )
@@ -343,7 +350,7 @@ class ModuleText:
         return {
             "about": paragraph(about),
             "tangent_arguments": one_a_line(f"{name}: npt.ArrayLike | None" for name in names),
-            "tangent_setup": indented(setup),
+            "tangent_setup": block(setup),
             "tangent_names": ", ".join(["x_dot", *names]),
             "jvp_call": call("_jvp", [*given, "layout", self._whole("y_dot")], 8),
         }

@@ -1,6 +1,6 @@
 """What a NumPy module says and does about the axes of its data: which are reduced, what is kept.
 
-A layer has one of four layouts, by the axes of its data, those that it reduces and those along
+A layer has one of five layouts, by the axes of its data, those that it reduces and those along
 which its parameters extend:
 
 =========  ============  =========  ==========
@@ -8,11 +8,13 @@ layout     data          reduced    parameters
 =========  ============  =========  ==========
 BATCH      x[n, c]       n          c
 ROWS       x[n, c]       c          c
+LINES      x[n, c]       c          none
 INSTANCE   x[n, c, s]    s          c
 GROUP      x[n, g, c, s] c, s       g, c
 =========  ============  =========  ==========
 
-Everything else in a module is the same for all.
+LINES, where c is any one axis of an array, is that of kernels that choose origins.  Everything else
+in a module is the same for all.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ from codegen.backends.numpy_row_pieces import row_core
 from codegen.backends.numpy_rows import row_namer
 from codegen.backends.numpy_text import BATCH_JACOBIAN, IMPORTS, ROW_JACOBIAN
 from codegen.backends.python_code import Name
+from codegen.origins import origins_of
+from codegen.pipeline import Kernels
 from derive.errors import InputError
 from derive.expr import SumOver, Var, sorted_axes
 from derive.layer import Layer
@@ -196,6 +200,27 @@ its row (of all features, if it is in x) are NaN.  No NumPy warning escapes.""",
     namer=partial(row_namer, kept=1),
 )
 
+LINES = replace(
+    ROWS,
+    counted="Rows count in C order over the other axes, elements along ``axis``.",
+    options=(Option("axis", "int", "-1", "int", "layout.reduced[0]"),),
+    errors=ERRORS.format(" or an axis that does not fit,"),
+    about="""\
+x has any shape; its rows extend along ``axis``, and each is reduced over its own m elements,
+whatever the others are.  What is taken of a row is x less its largest element, x_max, and dy and
+x_dot less what they have in that place: which changes no result, as is proved for any numbers in
+their places, and so nothing overflows, and nothing is lost where one y is all but 1.  float16,
+bfloat16, float32 and float64 are computed in float64, by blocks of whole rows or, of larger rows,
+by pieces, and rounded once; results have the dtype of x.  Beside its arrays a call takes less than
+8 MB, but for backward_staged and jacobian, which take whole arrays.  Strides, byte order and
+read-only inputs are all fine, and inputs are never written to.  NaN and +Inf make their row NaN and
+no other, and so does a row of nothing but -Inf; any other -Inf gives 0.  No NumPy warning
+escapes.""",
+    x="x: an array of at least one axis; float16, bfloat16, float32 or float64.  axis: that of the "
+    "rows.  ",
+    support=partial(_support, "numpy_rows_support.py", "numpy_origins_support.py"),
+)
+
 SPATIAL = (
     "x: (N, C, *spatial), channels along ``axis``, any axis but the first; float16, bfloat16, "
     "float32 or float64.  "
@@ -267,8 +292,13 @@ SHAPES: tuple[tuple[ArrayLayout, int, slice, slice], ...] = (
 )
 
 
-def layout_of(layer: Layer) -> ArrayLayout:
-    """The layout of a layer.  Raises InputError where the NumPy backend has none."""
+def layout_of(kernels: Kernels) -> ArrayLayout:
+    """The layout of a layer's kernels.  Raises InputError where the NumPy backend has none."""
+    layout = _by_axes(kernels.derivation.layer)
+    return LINES if layout is ROWS and origins_of(kernels.forward) else layout
+
+
+def _by_axes(layer: Layer) -> ArrayLayout:
     axes, reduced = layer.data.axes, layer.reduced_axes
     sums = {total.axes for d in layer for total in d.expr.atoms(SumOver)}
     fitting = [

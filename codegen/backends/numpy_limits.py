@@ -35,7 +35,7 @@ from derive.functions import Activation, Sigmoid
 from derive.layer import Layer
 
 TEMPLATES = (MODULE, CACHE, FORWARD, BACKWARD, STAGED, JVP)
-IN_CORES = ("row", "block", "float", "m")  # what else numpy_cores and numpy_backend print
+IN_CORES = ("row", "block", "float", "m", "inputs")  # what else numpy_cores and numpy_backend print
 
 IN_COMPREHENSIONS = {"a"}  # bound there alone, where no quantity is mentioned
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from codegen.backends.numpy_deployment import Formulas
 from codegen.backends.numpy_layouts import ArrayLayout
 from codegen.backends.numpy_one_size import counted
-from codegen.backends.python_lines import call, indented, one_a_line, paragraph, tuple_of
+from codegen.backends.python_lines import block, call, one_a_line, paragraph, tuple_of
 from codegen.names import code_name
 from codegen.second_order import SecondOrderKernel
 from derive.expr import Var, adjoint
@@ -36,15 +36,21 @@ def second_order_text(
 
     arguments = [*map(argument, kernel.program.given), "layout", *map(layout.whole.format, full)]
     parameters = outputs[2:]
-    targets = tuple_of([f"wide_{name}" for name in parameters])
+    targets = f"{tuple_of([f'wide_{name}' for name in parameters])} = " if parameters else ""
     terms = [f"<{v}, {v.removeprefix('v_')}>" for v in (first, *vectors)]
     inputs = [name.removeprefix("g_") for name in outputs]
     about = f"These are the gradients of {_listed(terms, ' + ')} with respect to "
     about += f"{_listed(inputs)}.  The statistics depend on x in them, and are not held constant."
-    taken = f"{first}, {dy}: the shape of x; {', '.join(vectors)}: {layout.vector}; any float "
-    taken += "dtype, and None for one of the v means zero.  Returns g_dy and g_x with the shape of "
-    taken += f"x and {', '.join(parameters)}: {layout.vector}, also where the parameter was None; "
-    taken += "all have the dtype of x."
+    taken = f"{first}, {dy}: the shape of x; "
+    taken += f"{', '.join(vectors)}: {layout.vector}; " if vectors else ""
+    taken += (
+        "any float dtype, and None for one of the v means zero.  Returns g_dy and g_x with the "
+    )
+    taken += "shape of x"
+    if parameters:
+        taken += f" and {', '.join(parameters)}: {layout.vector}, also where the parameter was None"
+    taken += "; all have the dtype of x."
+    stored = [f"{p}[...] = wide_{p}.reshape({layout.one})" for p in parameters]
     definitions = [result.definition for result in second.results]
     return [
         DOUBLE_BACKWARD.format(
@@ -55,11 +61,12 @@ def second_order_text(
             names=", ".join(outputs),
             about=paragraph(about),
             taken=paragraph(taken),
-            setup=indented(f'wide_{v} = {layout.values}("{v}", {v}, layout, 0)' for v in vectors),
+            setup=block(f'wide_{v} = {layout.values}("{v}", {v}, layout, 0)' for v in vectors),
             one=layout.one,
-            made=indented(f"{name} = np.zeros({layout.one}, dtype)" for name in parameters),
-            call=prepare + call(f"{targets} = _double_backward", arguments, 8),
-            store=indented((f"{p}[...] = wide_{p}.reshape({layout.one})" for p in parameters), 12),
+            made=block(f"{name} = np.zeros({layout.one}, dtype)" for name in parameters),
+            call=prepare + call(f"{targets}_double_backward", arguments, 8),
+            store=block(["if layout.m:  # of no elements they stay zero"] if stored else [], 8)
+            + block(stored, 12),
         ),
         layout.core(kernel, layer.data, full, "The closed forms"),
     ]
@@ -94,13 +101,9 @@ def double_backward(
     layout = _checked(cache)
     dy = _like("dy", dy, cache.x)
     v_dx = _zero(cache.x) if v_dx is None else _like("v_dx", v_dx, cache.x)
-{setup}
-    dtype = cache.x.dtype
+{setup}    dtype = cache.x.dtype
     g_dy, g_x = np.empty(layout.shape, dtype), np.empty(layout.shape, dtype)
-{made}
-    with np.errstate(all="ignore"):
+{made}    with np.errstate(all="ignore"):
 {call}
-        if layout.m:  # of no elements they stay zero
-{store}
-    return {names}
+{store}    return {names}
 '''

@@ -76,9 +76,7 @@ def forward(
     """
     x = _array("x", x)
     layout = _layout(x, {options})
-{setup}
-    inputs = [a for a in {inputs} if isinstance(a, np.ndarray)]
-    (y,) = _results(out, {{"y": x.shape}}, x.dtype, replaces=x, apart=inputs)
+{setup}    (y,) = _results(out, {{"y": x.shape}}, x.dtype, replaces=x, apart={apart})
     if _overlap(y, x):
         x = x.copy()  # y replaces it, and the cache has to stay valid
     with np.errstate(all="ignore"):
@@ -89,7 +87,7 @@ def forward(
 BACKWARD = '''
 def backward(
     dy: npt.ArrayLike, cache: Cache, *, out: Array | tuple[Array | None, ...] | None = None
-) -> tuple[{gradient_types}]:
+) -> {gradient_types}:
     """{gradient_names} from dy = dl/dy, in closed form.
 
 {closed}
@@ -100,17 +98,15 @@ def backward(
     """
     layout = _checked(cache)
     dy = _like("dy", dy, cache.x)
-    one = {one}
-    shapes = {{"dx": layout.shape{gradient_shapes}}}
+{one_shape}    shapes = {{"dx": layout.shape{gradient_shapes}}}
     {gradients} = _results(out, shapes, cache.x.dtype, replaces=dy, apart=[cache.x])
     with np.errstate(all="ignore"):
 {backward_call}
-{store}
-    return {gradients}
+{store}    return {returned}
 '''
 
 STAGED = '''
-def backward_staged(dy: npt.ArrayLike, cache: Cache) -> tuple[{gradient_types}]:
+def backward_staged(dy: npt.ArrayLike, cache: Cache) -> {gradient_types}:
     """{gradient_names} by the chain rule, one adjoint after another, as textbooks do.
 
 {staged}
@@ -120,7 +116,7 @@ def backward_staged(dy: npt.ArrayLike, cache: Cache) -> tuple[{gradient_types}]:
     """
     layout = _checked(cache)
     dy = _like("dy", dy, cache.x)
-    one, dtype = {one}, cache.x.dtype
+    {one_and_dtype}
     with np.errstate(all="ignore"):
 {in_float64}{staged_call}
         return {staged_results}
@@ -141,8 +137,7 @@ def jvp(
     """
     layout = _checked(cache)
     x_dot = _zero(cache.x) if x_dot is None else _like("x_dot", x_dot, cache.x)
-{tangent_setup}
-    y_dot = np.empty(layout.shape, cache.x.dtype)
+{tangent_setup}    y_dot = np.empty(layout.shape, cache.x.dtype)
     with np.errstate(all="ignore"):
 {jvp_call}
     return y_dot

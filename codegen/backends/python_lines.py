@@ -14,6 +14,11 @@ def indented(lines: Iterable[str], by: int = 4) -> str:
     return "\n".join(" " * by + line for line in lines)
 
 
+def block(lines: Iterable[str], by: int = 4) -> str:
+    """The lines as whole lines of a text; nothing where there are none."""
+    return "".join(" " * by + line + "\n" for line in lines)
+
+
 def paragraph(text: str, by: int = 4) -> str:
     """Words filled to the width."""
     space = " " * by

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from itertools import count, product
 from random import Random
+from typing import Any
 
 from sympy import Pow
 
@@ -129,3 +130,8 @@ def computed(program: Program, name: str) -> Values:
         given[CENTRE] = values[CENTRE]
     scope = run(assigns, given)
     return {var.label: scope[var.label] for var in program.results}
+
+
+def each(results: Any) -> tuple[Any, ...]:
+    """The results of a function that returns one by itself, or several as a tuple."""
+    return results if isinstance(results, tuple) else (results,)

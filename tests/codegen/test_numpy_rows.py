@@ -20,6 +20,7 @@ from derive.derivation import derive
 from derive.expr import Definition, Var
 from derive.layer import Layer
 from derive.layers.layer_norm import LAYER_NORM, beta, eps, gamma, mu, n, var, x, x_hat, y
+from tests.codegen.machine import each
 from verify.loading import load
 
 STD = Var("std", n)
@@ -156,10 +157,10 @@ def test_other_definitions_have_kernels_too(layer: Layer, block: int) -> None:
     )
     y_dot = module.jvp(*dots, cache)
     np.testing.assert_allclose(y_dot, (up - down) / 2e-6, rtol=1e-6, atol=1e-7)
-    gradients = module.backward(dy, cache)
+    gradients = each(module.backward(dy, cache))
     pulled = sum((g * d).sum() for g, d in zip(gradients, dots, strict=True))
     np.testing.assert_allclose(pulled, (dy * y_dot).sum())
-    for fast, staged in zip(gradients, module.backward_staged(dy, cache), strict=True):
+    for fast, staged in zip(gradients, each(module.backward_staged(dy, cache)), strict=True):
         np.testing.assert_allclose(fast, staged, atol=1e-12)
     for row in range(-3, 3):
         dx = dy[row].ravel() @ module.jacobian(cache, row=row)

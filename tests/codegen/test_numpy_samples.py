@@ -29,6 +29,7 @@ from derive.expr import Definition, SumOver, Var, mean
 from derive.layer import Layer
 from derive.layers import group_norm as gn
 from derive.layers import instance_norm as inn
+from tests.codegen.machine import each
 from verify.loading import load
 
 # --- Layouts and blocks --------------------------------------------------------------------------
@@ -157,10 +158,10 @@ def test_other_definitions_have_kernels_too(layer: Layer, axis: int, block: int)
     )
     y_dot = module.jvp(*dots, cache)
     np.testing.assert_allclose(y_dot, (up - down) / 2e-6, rtol=1e-6, atol=1e-7)
-    gradients = module.backward(dy, cache)
+    gradients = each(module.backward(dy, cache))
     pulled = sum((g * d).sum() for g, d in zip(gradients, dots, strict=True))
     np.testing.assert_allclose(pulled, (dy * y_dot).sum())
-    for fast, staged in zip(gradients, module.backward_staged(dy, cache), strict=True):
+    for fast, staged in zip(gradients, each(module.backward_staged(dy, cache)), strict=True):
         np.testing.assert_allclose(fast, staged, atol=1e-12)
     rows = 2 if grouped else 4
     by_row = (2, rows, -1, 3) if axis == 1 else (2, 3, rows, -1)

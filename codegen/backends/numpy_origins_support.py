@@ -1,0 +1,50 @@
+"""Array handling of modules that read rows from an origin: along one axis, from the largest x."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+
+import numpy as np
+
+from codegen.backends.numpy_rows_support import _known_layout, _Layout
+from codegen.backends.numpy_support import _BLOCK, Array, _wide
+
+# --- copied from here on ---
+
+
+def _layout(x: Array, axis: int) -> _Layout:
+    """The layout of x whose rows extend along one axis."""
+    try:
+        index = operator.index(axis)
+    except TypeError:
+        raise TypeError(f"axis is {axis!r}; an integer is needed") from None
+    if not -x.ndim <= index < x.ndim:
+        raise ValueError(f"axis {index} is out of range for x of shape {x.shape}")
+    kept = tuple(k for k in range(x.ndim) if k != index % x.ndim)
+    return _known_layout(x.shape, x.shape, kept, (), ())
+
+
+def _place(x: Array, rows: Sequence[slice], layout: _Layout) -> Array:
+    """Where in each of some rows the first of the largest x is, or the first NaN."""
+    (axis,) = layout.reduced
+    place, largest = np.zeros(0, np.intp), np.zeros(0)
+    for start, piece in enumerate(layout.pieces(rows)):
+        here = np.argmax(x[piece], axis=axis, keepdims=True)
+        found = _wide(np.take_along_axis(x[piece], here, axis))
+        if not start:
+            place, largest = here, found
+        else:  # NaN is not larger than anything, and nothing than it
+            larger = (found > largest) | (np.isnan(found) & ~np.isnan(largest))
+            place = np.where(larger, here + start * _BLOCK, place)
+            largest = np.where(larger, found, largest)
+    return place
+
+
+def _at(array: Array, rows: Sequence[slice], place: Array, layout: _Layout) -> Array:
+    """What an array has there, one value for each row."""
+    (axis,) = layout.reduced
+    own = array[tuple(rows)]
+    if not layout.m:
+        return layout.total(own)
+    return _wide(np.take_along_axis(own, place, axis))

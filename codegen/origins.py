@@ -1,0 +1,184 @@
+"""Kernels that read each array less one of its own numbers: the origin of a row.
+
+exp overflows where x is large, and Σ dy·y cancels where one of y is all but 1.  Both are cured by
+what softmax does not change under:
+
+    y(x − a) = y(x)        dx(dy − b) = dx(dy)        y_dot(x_dot − b) = y_dot(x_dot)
+
+for any numbers a and b of a row.  :func:`read_from_origins` puts x − a and dy − b in the places of
+x and dy, and as after every pass it is proved that no result has changed, with a and b left
+undetermined: so a kernel may choose them.  It takes the largest x of the row, and what dy has in
+that place.  Then exp never exceeds 1, and what is left of dy is zero where y is largest.
+
+Statistics are kept as they are of x − a: Z exp(−a) in the place of Z.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sympy import exp
+
+from codegen.ir import Assign, Program
+from codegen.lower import lower
+from codegen.passes import PASSES, ProgramPass
+from codegen.pipeline import TEXTBOOK, Kernel, Kernels, build, transform
+from codegen.schedule import schedule
+from derive.derivation import Derivation, derive
+from derive.expr import (
+    Definition,
+    SumOver,
+    Var,
+    add,
+    free_axes,
+    mul,
+    substitute,
+)
+from derive.layer import Layer
+from derive.layers.softmax import SOFTMAX
+
+LARGEST = "x_max"  # the origin of x
+NOTES = {LARGEST: "less the largest of its row"}
+NOTE = "less what it has in the place of the largest x"
+
+
+@dataclass(frozen=True)
+class OriginKernel(Kernel):
+    """A kernel that chooses ``origins``: each a number of every row, and the array that has it."""
+
+    origins: tuple[tuple[Var, Var], ...]
+
+
+def origins_of(kernel: Kernel) -> dict[Var, Var]:
+    """The origins that a kernel chooses, each with its array; most choose none."""
+    return dict(kernel.origins) if isinstance(kernel, OriginKernel) else {}
+
+
+def kernels_of(derivation: Derivation) -> Kernels:
+    """The kernels of any layer."""
+    return (build_from_origins if has_origins(derivation.layer) else build)(derivation)
+
+
+def with_output_y(layer: Layer) -> Layer:
+    """The layer with its output called y, as kernels call theirs."""
+    *before, last = layer.definitions
+    y = Var("y", *last.var.axes, positive=last.var.is_positive)
+    return replace(layer, definitions=(*before, replace(last, var=y)))
+
+
+SOFTMAX_Y = with_output_y(SOFTMAX)
+
+
+def has_origins(layer: Layer) -> bool:
+    """Whether a layer's kernels are made here."""
+    return layer in (SOFTMAX, SOFTMAX_Y)
+
+
+def as_in_kernels(derivation: Derivation) -> Derivation:
+    """The derivation in the names that kernels use."""
+    return derive(SOFTMAX_Y) if derivation.layer == SOFTMAX else derivation
+
+
+def build_from_origins(derivation: Derivation) -> Kernels:
+    """Lower, rewrite, prove and schedule the kernels of such a layer."""
+    derivation = as_in_kernels(derivation)
+    programs, layer = lower(derivation), derivation.layer
+    proofs = 0
+
+    def kernel(name: str) -> Kernel:
+        nonlocal proofs
+        textbook = name in ("backward_staged", "jacobian")
+        passes: tuple[ProgramPass, ...] = (read_data_from_origin, *TEXTBOOK)
+        if not textbook:
+            passes = (read_from_origins, *PASSES)
+        program, proved = transform(
+            getattr(programs, name), passes, derivation, restated=restated(layer)
+        )
+        proofs += proved
+        if textbook:
+            return Kernel(name, program, ())
+        return choosing(Kernel(name, program, schedule(program, layer.data)), layer)
+
+    return Kernels(
+        derivation,
+        forward=kernel("forward"),
+        backward=kernel("backward"),
+        backward_staged=kernel("backward_staged"),
+        jvp=kernel("jvp"),
+        jacobian=kernel("jacobian"),
+        proofs=proofs,
+    )
+
+
+def restated(layer: Layer) -> dict[str, Definition]:
+    """What is kept in the place of each statistic, and what that is: Z exp(−a)."""
+    return {
+        d.var.label: Definition(
+            Var(f"{d.var.label}_shifted", *d.var.axes, positive=d.var.is_positive),
+            mul(d.var, exp(mul(-1, _origin(layer.data, layer)))),
+            f"{d.note}, of shifted data",
+        )
+        for d in layer
+        if d.expr.has(SumOver)
+    }
+
+
+def _origin(array: Var, layer: Layer) -> Var:
+    """One number for each row."""
+    rows = (axis for axis in array.axes if axis not in layer.reduced_axes)
+    label = LARGEST if array == layer.data else f"{array.label}_origin"
+    return Var(label, *rows)
+
+
+# --- Passes ---------------------------------------------------------------------------------------
+
+
+def read_from_origins(program: Program, derivation: Derivation) -> Program:
+    """Every array of the data's size that is read, less its origin."""
+    full = frozenset(derivation.layer.data.axes)
+    return _shifted(program, derivation, [v for v in program.given if free_axes(v) == full])
+
+
+def read_data_from_origin(program: Program, derivation: Derivation) -> Program:
+    """The data less their origin, and everything else as it is."""
+    return _shifted(program, derivation, [derivation.layer.data])
+
+
+def _shifted(program: Program, derivation: Derivation, arrays: list[Var]) -> Program:
+    layer = derivation.layer
+    statistics = restated(layer)
+    table = {label: Definition(layer[label].var, d.var) for label, d in statistics.items()}
+    given: list[Var] = []
+    first: list[Assign] = []
+    for array in arrays:
+        origin, shifted = _origin(array, layer), Var(f"{array.label}_shifted", *array.axes)
+        note = NOTES.get(origin.label, NOTE)
+        first.append(Assign(shifted, add(array, mul(-1, origin)), note))
+        given.append(origin)
+        table[array.label] = Definition(array, shifted)
+
+    def kept(var: Var) -> Var:
+        return statistics[var.label].var if var.label in statistics else var
+
+    assigns = [
+        replace(a, target=kept(a.target), expr=substitute(a.expr, table)) for a in program.assigns
+    ]
+    return Program(
+        (*map(kept, program.given), *given),
+        (*first, *assigns),
+        tuple(map(kept, program.results)),
+    )
+
+
+def choosing(kernel: Kernel, layer: Layer) -> OriginKernel:
+    """The kernel with the origins that it chooses: all but the data's, which forward chooses and
+    keeps for the others."""
+    program, finds = kernel.program, kernel.name == "forward"
+    full = frozenset(layer.data.axes)
+    arrays = [v for v in program.given if free_axes(v) == full]
+    every = {_origin(array, layer): array for array in arrays}
+    own = {o: array for o, array in every.items() if finds or array != layer.data}
+    given = tuple(v for v in program.given if v not in own)
+    results = (*own, *program.results) if finds else program.results
+    program = replace(program, given=given, results=results)
+    return OriginKernel(kernel.name, program, kernel.passes, tuple(own.items()))
