@@ -35,9 +35,10 @@ from derive.orders import Orders, orders_of
 from verify.duals import Duals
 from verify.exact import moved_run
 from verify.exact_family import evaluated, table_of, truth
+from verify.loading import generated_source
 from verify.precise import Reals, entries
 from verify.references import REFERENCES
-from verify.verification import Subject, generated_source, verify
+from verify.verification import Subject, verify
 
 FAMILY = (
     *("batch_norm", "layer_norm", "rms_norm", "group_norm", "instance_norm", "l2_normalise"),

@@ -76,7 +76,8 @@ def verify_and_show(
 ) -> int:
     """Run every check and print the results; the exit status."""
     from commands.console import Progress
-    from verify.verification import Subject, generated_source, verify
+    from verify.loading import generated_source
+    from verify.verification import Subject, verify
 
     progress = Progress()
     if is_own(derivation.layer):
@@ -108,7 +109,7 @@ def _own_subject(derivation: Derivation) -> Subject:
 def _verify_study_and_show(study: Study, seed: int, as_json: bool) -> int:
     from commands.console import Progress
     from verify import studies
-    from verify.verification import generated_source
+    from verify.loading import generated_source
 
     progress = Progress()
     source = generated_source(generated_folder(), "batch_norm")
@@ -154,8 +155,8 @@ def _tallies(layer: Layer, seed: int, progress: Progress) -> list[Tally]:
     """The fates of the damaged kernel (if the layer has one), formulas and certificate."""
     from derive.derivation import derive
     from verify import mutation, mutation_proofs
+    from verify.loading import generated_source
     from verify.references import REFERENCES
-    from verify.verification import generated_source
 
     found = []
     source, reference = generated_source(generated_folder(), layer.name), REFERENCES[layer.name]

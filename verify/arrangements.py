@@ -116,6 +116,37 @@ def row_arrangements(rows: int, m: int) -> tuple[RowArrangement, ...]:
 
 
 @dataclass(frozen=True)
+class LineArrangement:
+    """Rows along any one axis: the shape of the rows, and where their elements go."""
+
+    rows: tuple[int, ...]
+    axis: int
+
+    def layout(self, module: Any, x: Array) -> Any:
+        return module._layout(x, self.axis)
+
+    def lay(self, table: Array) -> Array:
+        """[n, c] in the shape of x; [n, 0] in the shape that broadcasts against it."""
+        return np.moveaxis(table.reshape(*self.rows, table.shape[1]), -1, self.axis)
+
+    def group(self, value: Array, shape: tuple[int, ...], k: int) -> Any:
+        own = np.moveaxis(value, self.axis, -1)
+        return own.reshape(-1, own.shape[-1])[k]
+
+    def wrong(self, layout: Any, error: Array) -> Any:
+        return _FirstSumOfBlocksWrong(layout, error)
+
+
+def line_arrangements(rows: int) -> tuple[LineArrangement, ...]:
+    """(N, m), (m, N), and with N = AB (A, m, B)."""
+    return (
+        LineArrangement((rows,), -1),
+        LineArrangement((rows,), 0),
+        LineArrangement(_image(rows), 1),
+    )
+
+
+@dataclass(frozen=True)
 class SampleArrangement:
     """Samples of channels at positions: the shape of those, and whether the channels come last.
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from verify.damages_text import (
     BLOCK_REWRITES,
+    ORIGIN_REWRITES,
     PART_REWRITES,
     ROW_REWRITES,
     SAMPLE_REWRITES,
@@ -381,6 +382,7 @@ def _of_text(source: str) -> Iterator[Mutant]:
         *PART_REWRITES,
         *ROW_REWRITES,
         *SAMPLE_REWRITES,
+        *ORIGIN_REWRITES,
         *BLOCK_REWRITES,
     ):
         start = source.find(old)

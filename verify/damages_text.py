@@ -2,7 +2,8 @@
 
 :data:`PART_REWRITES` are of how the data are read, in parts and blocks, and of how a module finds
 out whether float32 will do; :data:`ROW_REWRITES` and :data:`SAMPLE_REWRITES` of how rows, and those
-of samples, are; :data:`BLOCK_REWRITES` of the module of the block.
+of samples, are, and :data:`ORIGIN_REWRITES` of what rows are read from; :data:`BLOCK_REWRITES` of
+the module of the block.
 """
 
 from __future__ import annotations
@@ -68,6 +69,21 @@ SAMPLE_REWRITES: tuple[tuple[str, str, str], ...] = (
     ("another number of groups", "channels % count", "channels < count"),
     ("groups interleaved", "count, channels // count", "channels // count, count"),
     ("all of a parameter", "cut if k in layout.learnt", "cut if not k"),
+)
+
+ORIGIN_REWRITES: tuple[tuple[str, str, str], ...] = (
+    ("the smallest for the largest", "np.argmax(x[piece]", "np.argmin(x[piece]"),
+    ("the last piece decides", "        if not start:", "        if True:"),
+    ("the first piece decides", "found > largest", "found > np.inf"),
+    ("the largest forgotten", "np.maximum(found, largest)", "largest"),
+    ("a place in its piece", "here + start * _BLOCK", "here"),
+    ("exp of the other sign", "np.exp(x_shifted)", "np.exp(-x_shifted)"),
+    ("exp less 1", "np.exp(x_shifted)", "np.expm1(x_shifted)"),
+    ("exp of x itself", "np.exp(x_shifted)", "np.exp(x_block)"),
+    ("default axis", "axis: int = -1,", "axis: int = 0,"),
+    ("axis not kept", "layout.reduced[0])\n", "-1)\n"),
+    ("negative axis", "k != index % x.ndim", "k != index"),
+    ("gradient in a tuple", "    return dx\n", "    return (dx,)\n"),
 )
 
 

@@ -6,6 +6,7 @@ module's name; nothing is added to ``sys.modules``.
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 
 
@@ -17,3 +18,9 @@ def load(source: str, name: str) -> ModuleType:
     module = ModuleType(name)
     exec(compile(source, f"<{name}>", "exec"), vars(module))
     return module
+
+
+def generated_source(folder: Path, layer: str) -> str | None:
+    """The committed module of a layer, if there is one."""
+    path = folder / "numpy_kernels" / f"{layer}.py"
+    return path.read_text(encoding="utf-8") if path.exists() else None

@@ -7,7 +7,8 @@ The checks run from the fastest to the slowest, and the first that fails has *ki
 * **contract**  the clauses of the kernel contract (:mod:`verify.contract`);
 * **accuracy**  the accuracy table without its two long batches (:mod:`verify.accuracy`).
 
-The block has checks of its own under the same names (:mod:`verify.mutation_block`).
+The block and softmax have checks of their own under the same names (:mod:`verify.mutation_block`,
+:mod:`verify.mutation_softmax`).
 
 A mutant that no check kills has *survived*, and verification is too weak there, unless the mutant
 keeps every promise that the source keeps: :data:`EQUIVALENT` says which do, and why.
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 
 from codegen.second_order import LAYERS as SECOND_ORDER
@@ -25,6 +26,7 @@ from derive.errors import InputError
 from derive.layer import Layer
 from derive.layers.batch_norm import BATCH_NORM
 from derive.layers.block import BLOCK
+from derive.layers.softmax import SOFTMAX
 from verify import (
     accuracy,
     accuracy_rows,
@@ -41,6 +43,7 @@ from verify.exact import Outcome
 from verify.kernel_exact import compare, prepare
 from verify.loading import load
 from verify.mutation_block import BLOCK_CHECKS
+from verify.mutation_softmax import SOFTMAX_CHECKS, WITHOUT_PARAMETERS
 from verify.references import Reference
 from verify.report import Result, failures
 
@@ -128,9 +131,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Score:
-    """All verdicts, in the order of the mutants."""
+    """All verdicts, in the order of the mutants; ``harmless`` says of some by name why they break
+    no promise."""
 
     verdicts: tuple[Verdict, ...]
+    harmless: Mapping[str, str] = field(default_factory=lambda: EQUIVALENT)
 
     @property
     def killed(self) -> int:
@@ -139,12 +144,12 @@ class Score:
     @property
     def survivors(self) -> tuple[Mutant, ...]:
         """The mutants that break a promise and were killed by no check."""
-        return tuple(m for m in self._unharmed() if m.name not in EQUIVALENT)
+        return tuple(m for m in self._unharmed() if m.name not in self.harmless)
 
     @property
     def equivalent(self) -> tuple[Mutant, ...]:
         """The mutants that no check killed, and need not."""
-        return tuple(m for m in self._unharmed() if m.name in EQUIVALENT)
+        return tuple(m for m in self._unharmed() if m.name in self.harmless)
 
     def _unharmed(self) -> Iterator[Mutant]:
         return (verdict.mutant for verdict in self.verdicts if not verdict.killed_by)
@@ -173,7 +178,8 @@ def score(
 
     Raises InputError if the undamaged source fails one of them: a kill would then mean nothing.
     """
-    known = BLOCK_CHECKS if layer == BLOCK else CHECKS
+    own = {BLOCK: BLOCK_CHECKS, SOFTMAX: SOFTMAX_CHECKS}
+    known = own.get(layer, CHECKS)
     chosen = {name: known[name](layer, reference, seed) for name in checks}
     for name, check in chosen.items():
         if wrong := check(source):
@@ -183,7 +189,8 @@ def score(
     for done, mutant in enumerate(todo, start=1):
         verdicts.append(_verdict(mutant, chosen))
         progress(done, len(todo))
-    return Score(tuple(verdicts))
+    harmless = {**EQUIVALENT, **(WITHOUT_PARAMETERS if layer == SOFTMAX else {})}
+    return Score(tuple(verdicts), harmless)
 
 
 def _verdict(mutant: Mutant, checks: Mapping[str, Check]) -> Verdict:

@@ -26,7 +26,7 @@ from verify.checker.terms import Expr, ProofError
 from verify.exact import Claim
 from verify.exact import check as compare
 from verify.formula_damages import damaged
-from verify.mutation import CHECKS, EQUIVALENT, Score
+from verify.mutation import CHECKS, Score
 from verify.references import Reference
 from verify.verification import claims
 
@@ -82,7 +82,7 @@ def kernels(score: Score) -> Tally:
         Fate(
             verdict.mutant.name,
             verdict.killed_by,
-            "" if verdict.killed_by else EQUIVALENT.get(verdict.mutant.name, ""),
+            "" if verdict.killed_by else score.harmless.get(verdict.mutant.name, ""),
             verdict.detail,
         )
         for verdict in score.verdicts

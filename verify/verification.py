@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -22,7 +21,7 @@ from sympy import Expr
 
 from codegen.block import build_block
 from codegen.deployment import build_deployment
-from codegen.pipeline import build
+from codegen.origins import kernels_of
 from codegen.second_order import LAYERS as SECOND_ORDER
 from codegen.second_order import build_second_order
 from derive.chart import NotNormalError
@@ -31,6 +30,7 @@ from derive.expr import Definition
 from derive.layer import Layer
 from derive.layers.batch_norm import BATCH_NORM
 from derive.layers.block import BLOCK, BLOCKS
+from derive.layers.softmax import SOFTMAX
 from derive.normal_form import NormalForm
 from derive.trace import CertificationError
 from derive.trace import Result as Derived
@@ -39,12 +39,15 @@ from verify import (
     accuracy_block,
     accuracy_own,
     accuracy_rows,
+    accuracy_softmax,
     contract,
     contract_by_row,
+    contract_softmax,
     exact_block,
     exact_deployment,
     exact_family,
     exact_second_order,
+    exact_softmax,
     kernel_exact,
 )
 from verify.accuracy_cases import Batch, Case
@@ -121,7 +124,7 @@ def verify(
     if data is not None:
         progress(f"data: {data.name}")
         why = "a matrix of data is checked with batch_norm"
-        other = layer == BLOCK or layer in ROW_LAYERS
+        other = layer in (BLOCK, SOFTMAX, *ROW_LAYERS)
         results += [skipped("checked", data.name, why)] if other else on_data(module, data, seed)
     return results
 
@@ -152,7 +155,7 @@ def proved(derivation: Derivation, *, lowered: bool) -> list[Result]:
         proofs = "kernel programs, both placements"
         results.append(_lowered(proofs, lambda: sum(p.proofs for p in build_block())))
     elif lowered:
-        results.append(_lowered("kernel programs", lambda: build(derivation).proofs))
+        results.append(_lowered("kernel programs", lambda: kernels_of(derivation).proofs))
         if derivation.layer == BATCH_NORM:
             deployment = "programs beside training"
             results.append(_lowered(deployment, lambda: build_deployment().proofs))
@@ -254,8 +257,9 @@ def exact_kernel(subject: Subject, seed: int) -> list[Result]:
         without = subject.no_kernel or no_kernel(layer)
         why = f"no reference for {layer.name} yet" if subject.source else without
         return [skipped("exact", "kernel", why)]
-    if layer == BLOCK:
-        return from_outcomes(exact_block.check(subject.source, seed=seed), prefix="kernel ")
+    own = {BLOCK: exact_block.check, SOFTMAX: exact_softmax.check}
+    if layer in own:
+        return from_outcomes(own[layer](subject.source, seed=seed), prefix="kernel ")
     outcomes = kernel_exact.check(subject.source, layer, reference, seed=seed)
     if layer == BATCH_NORM:
         outcomes += exact_deployment.check(subject.source, seed=seed)
@@ -298,6 +302,8 @@ def accuracy_results(
     """The accuracy table of the layer, one row for each dtype and result."""
     if layer == BLOCK:
         return accuracy_block.run_checks(module, seed=seed)
+    if layer == SOFTMAX:
+        return summarised(accuracy_softmax.run(module, seed=seed, quick=quick))
     if layer in ROW_LAYERS:
         return summarised(accuracy_rows.run(module, layer, seed=seed, quick=quick))
     return summarised(accuracy.run(module, seed=seed, quick=quick))
@@ -335,6 +341,8 @@ def contract_results(module: ModuleType, layer: Layer, seed: int) -> list[Result
     """One row for the clauses that hold, and one for each that does not or was skipped."""
     if layer == BLOCK:
         found = contract.run(module, seed=seed, clauses=BLOCK_CLAUSES, optional=())
+    elif layer == SOFTMAX:
+        found = contract_softmax.run(module, seed=seed)
     elif layer in ROW_LAYERS:
         found = contract_by_row.run(module, layer, seed=seed)
     else:
@@ -391,9 +399,3 @@ def _share_of_limit(result: Result) -> tuple[bool, float]:
 def skipped(group: str, name: str, why: str) -> Result:
     """A check that did not run."""
     return Result(group, name, why, 0, None, None, False, skipped=why)
-
-
-def generated_source(folder: Path, layer: str) -> str | None:
-    """The committed module of a layer, if there is one."""
-    path = folder / "numpy_kernels" / f"{layer}.py"
-    return path.read_text(encoding="utf-8") if path.exists() else None

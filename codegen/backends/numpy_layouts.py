@@ -19,7 +19,7 @@ in a module is the same for all.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -122,8 +122,11 @@ def copied(name: str) -> str:
     return HERE.with_name(name).read_text(encoding="utf-8").split(MARKER)[1].strip()
 
 
-def _support(*names: str) -> str:
-    """The shared definitions; where files name others, these stand in their places."""
+def _support(*names: str, without: Sequence[str] = ()) -> str:
+    """The shared definitions; where files name others, these stand in their places.
+
+    ``without`` some that are of no use.
+    """
     own: dict[str, str] = {}
     for name in names:
         own |= definitions(name)
@@ -131,7 +134,8 @@ def _support(*names: str) -> str:
     for chunk in copied("numpy_support.py").split("\n\n\n"):
         mine = REPLACED.get(_defined(chunk), "")
         chunks.append(own.pop(mine) if mine and mine in own else chunk)
-    return "\n\n\n".join([*chunks, *own.values()])
+    kept = (chunk for chunk in (*chunks, *own.values()) if _defined(chunk) not in without)
+    return "\n\n\n".join(kept)
 
 
 def definitions(name: str) -> dict[str, str]:
@@ -218,7 +222,12 @@ no other, and so does a row of nothing but -Inf; any other -Inf gives 0.  No Num
 escapes.""",
     x="x: an array of at least one axis; float16, bfloat16, float32 or float64.  axis: that of the "
     "rows.  ",
-    support=partial(_support, "numpy_rows_support.py", "numpy_origins_support.py"),
+    support=partial(
+        _support,
+        "numpy_rows_support.py",
+        "numpy_origins_support.py",
+        without=("_learnt", "_real"),
+    ),
 )
 
 SPATIAL = (

@@ -26,7 +26,7 @@ def _layout(x: Array, axis: int) -> _Layout:
 
 
 def _place(x: Array, rows: Sequence[slice], layout: _Layout) -> Array:
-    """Where in each of some rows the first of the largest x is, or the first NaN."""
+    """Where in each of some rows the first of the largest x is."""
     (axis,) = layout.reduced
     place, largest = np.zeros(0, np.intp), np.zeros(0)
     for start, piece in enumerate(layout.pieces(rows)):
@@ -34,10 +34,9 @@ def _place(x: Array, rows: Sequence[slice], layout: _Layout) -> Array:
         found = _wide(np.take_along_axis(x[piece], here, axis))
         if not start:
             place, largest = here, found
-        else:  # NaN is not larger than anything, and nothing than it
-            larger = (found > largest) | (np.isnan(found) & ~np.isnan(largest))
-            place = np.where(larger, here + start * _BLOCK, place)
-            largest = np.where(larger, found, largest)
+        else:  # with NaN, wherever it is, the whole row is NaN
+            place = np.where(found > largest, here + start * _BLOCK, place)
+            largest = np.maximum(found, largest)
     return place
 
 

@@ -23,7 +23,7 @@ from tests.derive.statements import derivation_of
 from verify import accuracy, contract, verification
 from verify.data import Matrix
 from verify.exact import Counterexample, Outcome
-from verify.loading import load
+from verify.loading import generated_source, load
 from verify.report import Result, failures
 from verify.verification import (
     Subject,
@@ -31,7 +31,6 @@ from verify.verification import (
     exact_formulas,
     exact_kernel,
     from_outcomes,
-    generated_source,
     on_data,
     proved,
     summarised,
@@ -300,4 +299,4 @@ def test_a_damaged_kernel_fails_on_data() -> None:
 
 
 def test_source_of_a_layer_without_a_kernel() -> None:
-    assert generated_source(GENERATED, "softmax") is None
+    assert generated_source(GENERATED, "log_softmax") is None
