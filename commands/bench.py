@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from verify.speed.measurement import Figure
     from verify.speed.worker import Request
 
-LAYERS = ("batch_norm", "instance_norm", "group_norm", "layer_norm", "rms_norm")
+LAYERS = ("batch_norm", "instance_norm", "group_norm", "layer_norm", "rms_norm", "softmax")
 BACKENDS = ("numpy", "numba", "torch")
 DTYPES = ("float16", "float32", "float64")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +20,11 @@ from verify.examiner import Call, ViolationError
 from verify.report import Result
 from verify.softmax_examiner import DUE, OPTIONAL, SoftmaxExaminer, examiner_of
 
+Clause = Callable[[Any], None]
+
 
 def run(
-    module: Kernel, *, seed: int = 0, clauses: tuple[Callable[..., None], ...] | None = None
+    module: Kernel, *, seed: int = 0, clauses: tuple[Clause, ...] | None = None
 ) -> list[Result]:
     """Hold a module to every clause, as :func:`verify.contract.run` does."""
     chosen = CLAUSES if clauses is None else clauses
@@ -345,7 +348,7 @@ SHARED = (
     contract_edges.out_replaces_input,
     contract_edges.out_overlaps,
 )
-CLAUSES: tuple[Callable[..., None], ...] = (
+CLAUSES: tuple[Clause, ...] = (
     *OWN,
     *SHARED,
     contract_large_rows.little_memory,

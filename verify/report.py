@@ -42,3 +42,8 @@ class Result:
 def failures(results: list[Result]) -> list[Result]:
     """The checks that ran and did not hold."""
     return [result for result in results if result.status == "FAIL"]
+
+
+def skipped(group: str, name: str, why: str) -> Result:
+    """A check that did not run."""
+    return Result(group, name, why, 0, None, None, False, skipped=why)

@@ -14,8 +14,8 @@ from derive.study import Section, Study
 from verify import exact_studies
 from verify.folding_price import price_of_folding
 from verify.loading import load
-from verify.report import Result
-from verify.verification import Progress, from_outcomes, skipped
+from verify.report import Result, skipped
+from verify.verification import Progress, from_outcomes
 
 # What has to be measured, by the name of the study; measured on Batch Norm's module.
 CHECKED: Mapping[str, tuple[str, Callable[..., list[Result]]]] = {

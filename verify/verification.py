@@ -58,7 +58,7 @@ from verify.definition import reference_of
 from verify.exact import Claim, Outcome, check
 from verify.loading import load
 from verify.references import REFERENCES, Reference
-from verify.report import Result
+from verify.report import Result, skipped
 
 Progress = Callable[[str], None]
 LARGEST = 1e150  # beyond it a variance overflows float64, the type of the computation
@@ -394,8 +394,3 @@ def _on_data(module: ModuleType, data: Matrix, dtype: str, seed: int) -> Result:
 
 def _share_of_limit(result: Result) -> tuple[bool, float]:
     return not result.ok, (result.worst or 0.0) / (result.limit or 1.0)
-
-
-def skipped(group: str, name: str, why: str) -> Result:
-    """A check that did not run."""
-    return Result(group, name, why, 0, None, None, False, skipped=why)

@@ -51,7 +51,10 @@ def npz(**arrays: Any) -> bytes:
         (["derive", "x" * 9 + "\n\x1b[31m"], r"no layer 'xxxxxxxxx\n\x1b[31m' (layers: "),
         (["verify", "--seed", "one"], "'one' is not a valid integer"),
         (["verify", "--mutants", "--quick"], "--mutants goes with neither --data nor --quick"),
-        (["generate", "softmax"], "output called y; softmax has x and p"),
+        (
+            ["generate", "weight_standardisation"],
+            "output called y; weight_standardisation has W and",
+        ),
         (["completion", "csh"], "'csh' is not one of 'bash', 'zsh', 'fish'"),
     ],
 )

@@ -142,7 +142,7 @@ def test_a_lowering_that_changes_the_value_fails(monkeypatch: pytest.MonkeyPatch
     def broken(_: Derivation) -> None:
         raise CertificationError("pass 'hoist' changed the value")
 
-    monkeypatch.setattr(verification, "build", broken)
+    monkeypatch.setattr(verification, "kernels_of", broken)
     wrong = failures(proved(derivation_of("batch_norm"), lowered=True))
     assert [(r.name, r.detail) for r in wrong] == [
         ("kernel programs", "pass 'hoist' changed the value")

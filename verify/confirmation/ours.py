@@ -101,18 +101,22 @@ def kernel(problem: Problem) -> tuple[Answer, Answer]:
     module = importlib.import_module(f"generated.numpy_kernels.{KERNELS[name]}")
     if name == "batch_norm_inference":
         return _inference(module, problem), {}
-    x, eps = problem.given["x"], float(problem.given["eps"])
+    x = problem.given["x"]
+    options = {"eps": float(problem.given["eps"])} if "eps" in problem.given else {}
     flat = (len(x), -1, x.shape[-1]) if name == "group_norm" else x.shape
     parameters = [problem.given[var.label].reshape(-1) for var in problem.layer.learnt]
     groups = [x.shape[1]] if name == "group_norm" else []
-    _, cache = module.forward(x.reshape(flat), *parameters, *groups, eps=eps)
+    _, cache = module.forward(x.reshape(flat), *parameters, *groups, **options)
     dy = problem.cotangent.reshape(flat)
-    first = _shaped(problem, problem.inputs, module.backward(dy, cache))
+    gradients = module.backward(dy, cache)
+    several = gradients if isinstance(gradients, tuple) else (gradients,)
+    first = _shaped(problem, problem.inputs, several)
     if not has_double_backward(name):
         return first, {}
     v_x, *v = (problem.second[label] for label in problem.inputs)
     again = module.double_backward(v_x.reshape(flat), *(a.reshape(-1) for a in v), dy, cache)
-    return first, _shaped(problem, ("cotangent", "x", "gamma"), again)
+    moving = (label for label in ("x", "gamma") if label in problem.inputs)
+    return first, _shaped(problem, ("cotangent", *moving), again)
 
 
 def has_double_backward(name: str) -> bool:

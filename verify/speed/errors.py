@@ -14,12 +14,12 @@ import numpy as np
 
 from verify.speed.calls import Calls
 from verify.speed.implementations import COPY, makers
-from verify.speed.problem import BATCH, GROUP, INSTANCE, LAYER, RMS, Array, Problem, make
+from verify.speed.problem import BATCH, GROUP, INSTANCE, LAYER, RMS, SOFTMAX, Array, Problem, make
 
 SHAPES = {
     BATCH: (4096, 64),
     **dict.fromkeys((INSTANCE, GROUP), (4, 64, 32, 32)),
-    **dict.fromkeys((LAYER, RMS), (64, 4096)),
+    **dict.fromkeys((LAYER, RMS, SOFTMAX), (64, 4096)),
 }
 DATA = ((0.5, 1.0), (1e4, 1e-2))  # mean and standard deviation
 

@@ -17,9 +17,9 @@ import numpy as np
 
 from derive.errors import InputError
 from verify.speed.calls import Calls
-from verify.speed.problem import EPS, Array, Problem
+from verify.speed.problem import SOFTMAX, Array, Problem
 from verify.speed.pytorch import pytorch
-from verify.speed.textbook import Textbook
+from verify.speed.textbook import Textbook, TextbookSoftmax
 
 COPY, TEXTBOOK = "copy", "textbook"
 TORCH = "torch"
@@ -69,22 +69,26 @@ def _copy(problem: Problem) -> Calls:
 
 
 def _textbook(problem: Problem) -> Calls:
-    textbook = Textbook(problem)
+    textbook = (TextbookSoftmax if problem.layer == SOFTMAX else Textbook)(problem)
     return Calls(textbook.forward, textbook.backward)
 
 
 def _fresh(module: Any, problem: Problem) -> Calls:
-    _, cache = module.forward(problem.x, *problem.arguments, eps=EPS)
+    _, cache = module.forward(problem.x, *problem.arguments, **problem.options)
     return Calls(
-        lambda: module.forward(problem.x, *problem.arguments, eps=EPS)[0],
-        lambda: module.backward(problem.dy, cache),
+        lambda: module.forward(problem.x, *problem.arguments, **problem.options)[0],
+        lambda: _each(module.backward(problem.dy, cache)),
     )
 
 
 def _into(module: Any, problem: Problem) -> Calls:
     y, dx = np.empty_like(problem.x), np.empty_like(problem.x)
-    _, cache = module.forward(problem.x, *problem.arguments, eps=EPS)
+    _, cache = module.forward(problem.x, *problem.arguments, **problem.options)
     return Calls(
-        lambda: module.forward(problem.x, *problem.arguments, eps=EPS, out=y)[0],
-        lambda: module.backward(problem.dy, cache, out=dx),
+        lambda: module.forward(problem.x, *problem.arguments, **problem.options, out=y)[0],
+        lambda: _each(module.backward(problem.dy, cache, out=dx)),
     )
+
+
+def _each(gradients: Any) -> tuple[Array, ...]:
+    return gradients if isinstance(gradients, tuple) else (gradients,)

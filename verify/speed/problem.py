@@ -14,15 +14,15 @@ from derive.errors import InputError
 Array = NDArray[Any]
 
 BATCH, INSTANCE, GROUP = "batch_norm", "instance_norm", "group_norm"
-LAYER, RMS = "layer_norm", "rms_norm"
-LAYERS = (BATCH, INSTANCE, GROUP, LAYER, RMS)
+LAYER, RMS, SOFTMAX = "layer_norm", "rms_norm", "softmax"
+LAYERS = (BATCH, INSTANCE, GROUP, LAYER, RMS, SOFTMAX)
 DTYPES = ("float16", "float32", "float64")
 IMAGES = ((32, 64, 56, 56), (64, 256, 14, 14))
 TRANSFORMERS = ((8192, 1024), (2048, 4096))
 SHAPES = {
     BATCH: ((8192, 1024), (65536, 256), *IMAGES, (256, 100)),
     **dict.fromkeys((INSTANCE, GROUP), (*IMAGES, (8, 32, 7, 7))),
-    **dict.fromkeys((LAYER, RMS), (*TRANSFORMERS, (65536, 256), (256, 100))),
+    **dict.fromkeys((LAYER, RMS, SOFTMAX), (*TRANSFORMERS, (65536, 256), (256, 100))),
 }
 GROUPS = 32  # as in Wu & He 2018, where that divides the channels
 EPS = 1e-5
@@ -66,7 +66,8 @@ def groups_of(layer: str, shape: tuple[int, ...]) -> int:
 
 @dataclass(frozen=True)
 class Problem:
-    """A layer's inputs: ``x`` and ``dy`` of one shape, γ and β (RMSNorm has no β)."""
+    """A layer's inputs: ``x`` and ``dy`` of one shape, γ and β (RMSNorm has no β, softmax
+    neither)."""
 
     layer: str
     x: Array
@@ -76,12 +77,17 @@ class Problem:
 
     @property
     def learnt(self) -> tuple[Array, ...]:
-        return (self.gamma,) if self.layer == RMS else (self.gamma, self.beta)
+        return {SOFTMAX: (), RMS: (self.gamma,)}.get(self.layer, (self.gamma, self.beta))
 
     @property
     def arguments(self) -> tuple[Any, ...]:
         """What our kernels take after x."""
         return (*self.learnt, self.groups) if self.groups else self.learnt
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """And by name."""
+        return {} if self.layer == SOFTMAX else {"eps": EPS}
 
     @property
     def axes(self) -> Axes:

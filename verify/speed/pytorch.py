@@ -13,7 +13,7 @@ from math import prod
 from typing import Any
 
 from verify.speed.calls import Calls
-from verify.speed.problem import BATCH, EPS, GROUP, INSTANCE, LAYER, RMS, Array, Problem
+from verify.speed.problem import BATCH, EPS, GROUP, INSTANCE, LAYER, RMS, SOFTMAX, Array, Problem
 
 ALL = [True] * 3  # of dx, dγ and dβ
 TRAINING = (None, None, True, 0.1, EPS)  # without running statistics
@@ -90,12 +90,22 @@ def _rms_norm(torch: Any, _: Problem, x: Any, dy: Any, gamma: Any) -> Calls:
     )
 
 
+def _softmax(torch: Any, problem: Problem, x: Any, dy: Any) -> Calls:
+    kernel, dtype = torch.ops.aten._softmax_backward_data, x.dtype
+    y = torch.softmax(x, -1)
+    return Calls(
+        lambda: torch.softmax(x, -1).numpy(),
+        lambda: _arrays([kernel(dy, y, -1, dtype)]),
+    )
+
+
 KERNELS: dict[str, Callable[..., Calls]] = {
     BATCH: _batch_norm,
     INSTANCE: _instance_norm,
     GROUP: _group_norm,
     LAYER: _layer_norm,
     RMS: _rms_norm,
+    SOFTMAX: _softmax,
 }
 
 

@@ -1,12 +1,14 @@
 """What one writes first: whole arrays in the dtype of the data, the chain rule step by step.
 
-The baseline of the benchmarks.  Its formulas are typed here, after Ioffe & Szegedy (2015), and
-owe nothing to the derivation.
+The baseline of the benchmarks.  Its formulas are typed here, after Ioffe & Szegedy (2015), those of
+softmax after Bridle (1990), and owe nothing to the derivation.
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+import numpy as np
 
 from verify.speed.problem import EPS, RMS, Array, Problem
 
@@ -53,3 +55,25 @@ class Textbook:
         dx = dx + total(-dx_hat * inv_std) / self.m
         dbeta = dy.sum(axis=self.others).reshape(p.beta.shape)
         return dx.reshape(p.x.shape), dgamma, dbeta
+
+
+class TextbookSoftmax:
+    """Forward by the definition, of x less its largest; backward by the adjoints of Z, e and x."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.saved: tuple[Array, ...] = ()
+
+    def forward(self) -> Array:
+        x = self.problem.x
+        e = np.exp(x - x.max(axis=-1, keepdims=True))
+        total = e.sum(axis=-1, keepdims=True)
+        self.saved = e, total
+        y: Array = e / total
+        return y
+
+    def backward(self) -> tuple[Array, ...]:
+        dy, (e, total) = self.problem.dy, self.saved
+        dtotal = (-dy * e / total**2).sum(axis=-1, keepdims=True)
+        de = dy / total + dtotal
+        return (de * e,)

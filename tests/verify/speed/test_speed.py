@@ -26,6 +26,7 @@ SHAPES = {
     "group_norm": (3, 48, 5),
     "layer_norm": (4, 3, 8),
     "rms_norm": (5, 8),
+    "softmax": (5, 8),
 }
 
 
@@ -41,10 +42,11 @@ def test_all_implementations_compute_the_same(layer: str) -> None:
             np.testing.assert_allclose(result, expected, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("layer", [layer for layer in LAYERS if layer != "softmax"])
 def test_a_wrong_implementation_shows_in_the_errors(
     layer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """With another ε, which softmax has not."""
     assert worst_errors(layer, ("numpy",), "float32")["numpy"] < 8
     monkeypatch.setattr("verify.speed.textbook.EPS", 0.1)
     assert worst_errors(layer, ("numpy",), "float32")[TEXTBOOK] > 1e4
