@@ -228,6 +228,7 @@ escapes.""",
         "numpy_origins_support.py",
         without=("_learnt", "_real"),
     ),
+    imports=IMPORTS.replace("import numbers\n", ""),
 )
 
 SPATIAL = (
