@@ -25,11 +25,15 @@ from codegen.backends.numpy_second_order import second_order_text
 from codegen.backends.numpy_text import (
     BACKWARD,
     CACHE,
+    COUNTING,
+    DEFAULTS,
     FORWARD,
     IMPORTS_FOR_BLOCKS,
     JVP,
+    KEPT,
     MODULE,
     STAGED,
+    SUMMARY,
 )
 from codegen.backends.python_lines import (
     WIDTH,
@@ -54,13 +58,6 @@ from derive.expr import Definition, Var, adjoint
 from derive.layer import Layer
 from derive.layers.batch_norm import BATCH_NORM
 from derive.render import PAPER, equation, formula, to_line, to_lines
-
-SUMMARY = '"""{} in {}: forward, backward, jvp, and two textbook forms of backward.'
-DEFAULTS = {"eps": "1e-5"}
-KEPT = '"""What forward saves for the others: x itself, not a copy, and float64 values for each {}.'
-COUNTING = (
-    "{}  The result has the dtype of x and takes m*m numbers: for teaching and as a reference."
-)
 
 
 def _support() -> str:

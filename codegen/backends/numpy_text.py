@@ -20,6 +20,13 @@ IMPORTS_FOR_BLOCKS = IMPORTS.replace("operator\n", "operator\nimport threading\n
     "Any, Named", "Any, Literal, Named"
 )
 
+SUMMARY = '"""{} in {}: forward, backward, jvp, and two textbook forms of backward.'
+DEFAULTS = {"eps": "1e-5"}
+KEPT = '"""What forward saves for the others: x itself, not a copy, and float64 values for each {}.'
+COUNTING = (
+    "{}  The result has the dtype of x and takes m*m numbers: for teaching and as a reference."
+)
+
 MODULE = '''{summary}
 
 By definition ({source}), for each {each},
