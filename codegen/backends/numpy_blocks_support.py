@@ -38,7 +38,7 @@ _NARROW: Any = np.float32
 _COLUMNS = 2**14  # of a row, about
 _ROWS = 16  # of a block, which are added up in one type before they are in float64
 _SAMPLE = 64, 128  # elements whose mean is near enough to that of a channel, few or many
-_ONE_IN = 8  # blocks that tell near which numbers an array's means are,
+_ONE_IN = 8  # rows that tell near which numbers an array's means are,
 _FEW = 1024  # if it has more elements than so many a channel
 _SMALL, _LARGE = 2.0**-100, 2.0**60  # sizes that float32 is at ease with
 _LEFT = 16  # subtraction in float32 has to leave this part of its terms, as squares
@@ -91,7 +91,7 @@ def _parts(layout: _Layout) -> Iterator[_Part | _Few]:
     scratch: dict[int, Array] = {}
     largest: dict[int, float] = {}
     places = math.prod(layout.shape[layout.axis + 1 :])
-    columns = max(_COLUMNS, _ROWS * _COLUMNS * places // layout.m)
+    columns = max(2 * _COLUMNS, _ROWS * _COLUMNS * places // layout.m)
     parts = -(-layout.channels // max(1, columns // places))
     for k in range(parts):
         start, stop = (layout.channels * end // parts for end in (k, k + 1))
@@ -157,9 +157,12 @@ class _Work:
         else:
             few, many = _SAMPLE
             wanted = min(many, max(few, self.part.m // few), _ROWS * _COLUMNS // self.part.count)
-            each = max(1, round(wanted ** (1 / len(reduced))))
-            steps = (max(1, n // each) if k in reduced else 1 for k, n in enumerate(own.shape))
-            sample = own[tuple(slice(None, None, step) for step in steps)].astype(_WIDE)
+            places = []  # from all over the first axis, and from the next for what is left
+            for k, n in enumerate(own.shape):
+                here = min(n, wanted) if k in reduced else n
+                wanted = -(-wanted // here) if k in reduced else wanted
+                places.append(slice(None, None, n // here))
+            sample = own[tuple(places)].astype(_WIDE)
             count = sample.size // self.part.count
             means = np.add.reduce(sample, axis=reduced, keepdims=True) / count
             squares = np.add.reduce(sample * sample, axis=reduced, keepdims=True) / count
@@ -169,14 +172,15 @@ class _Work:
         return means.astype(_NARROW).astype(_WIDE) if narrow else means
 
     def centre_of_sums(self, array: Array) -> Array:
-        """Numbers about which the sums of an array are small: near its means, from one block in so
+        """Numbers about which the sums of an array are small: near its means, from one row in so
         many, or zero if the array's own sums are no larger than some times those of as many numbers
         of either sign, as those of few elements are; in float64 any will do.
         """
         sums, squares, count = self.zeros(), self.zeros(), 0
         if not self.wide and self.part.m > _FEW:
-            for block in self.blocks(_ONE_IN):
-                elements = block.read(array)
+            step = min(_ONE_IN, len(self.places))
+            for block in self.blocks(step):
+                elements = block.read(array)[:: _ONE_IN // step]
                 sums[block.columns] += block.total(elements)
                 squares[block.columns] += block.total(elements, elements)
                 count += elements.size // self.part.count
