@@ -28,7 +28,7 @@ _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
 class _Layout:
-    """Which axes of an array are reduced, and how it is cut into blocks along the longest.
+    """Which axes of an array are reduced, and how it is cut into blocks along them.
 
     A channel has ``m`` elements; in ``group_shape`` one value for each channel broadcasts against
     the data.
@@ -50,13 +50,24 @@ class _Layout:
         return result
 
     def blocks(self) -> Iterator[tuple[slice, ...]]:
-        """Indices of about _BLOCK elements each, which meet every element once."""
-        longest = max(self.reduced, key=lambda k: self.shape[k])
-        length = self.shape[longest]
-        size = int(np.prod(self.shape, dtype=np.int64))
-        rows = max(1, _BLOCK * length // max(size, 1))
-        for start in range(0, length, rows):
-            yield (*(slice(None),) * longest, slice(start, start + rows))
+        """Indices of about _BLOCK elements each, which meet every element once.
+
+        The first axes are cut, so that what lies together stays together.
+        """
+        size, cut = math.prod(self.shape), self.reduced[0]
+        for cut in self.reduced:
+            size //= max(self.shape[cut], 1)  # with one place of this axis, and of those before
+            if size <= _BLOCK:
+                break
+        length = max(1, _BLOCK // max(size, 1))
+        index = [slice(None)] * (cut + 1)
+        before = [k for k in self.reduced if k < cut]
+        for places in np.ndindex(*(self.shape[k] for k in before)):
+            for k, place in zip(before, places, strict=True):
+                index[k] = slice(place, place + 1)
+            for start in range(0, self.shape[cut], length):
+                index[cut] = slice(start, start + length)
+                yield tuple(index)
 
 
 _known_layout: Callable[..., _Layout] = lru_cache(maxsize=256)(_Layout)
