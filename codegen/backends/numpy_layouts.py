@@ -25,6 +25,7 @@ from functools import partial
 from pathlib import Path
 
 from codegen.backends.numpy_cores import Core, batch_namer, core
+from codegen.backends.numpy_origins import origin_core
 from codegen.backends.numpy_row_pieces import row_core
 from codegen.backends.numpy_rows import row_namer
 from codegen.backends.numpy_text import BATCH_JACOBIAN, IMPORTS, ROW_JACOBIAN
@@ -228,6 +229,7 @@ escapes.""",
         "numpy_origins_support.py",
         without=("_learnt", "_real"),
     ),
+    core=origin_core,
     imports=IMPORTS.replace("import numbers\n", ""),
 )
 

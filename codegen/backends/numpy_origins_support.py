@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 
 import numpy as np
 
 from codegen.backends.numpy_rows_support import _known_layout, _Layout
-from codegen.backends.numpy_support import _BLOCK, Array, _wide
+from codegen.backends.numpy_support import _BLOCK, _WIDE, Array, _wide
 
 # --- copied from here on ---
 
@@ -25,9 +26,31 @@ def _layout(x: Array, axis: int) -> _Layout:
     return _known_layout(x.shape, x.shape, kept, (), ())
 
 
+class _Scratch:
+    """Room for some blocks in the type of the computation, made once for a call."""
+
+    def __init__(self, count: int, layout: _Layout) -> None:
+        size = min(math.prod(layout.view), _BLOCK)
+        self.room = np.empty((count, size), _WIDE)
+
+    def like(self, k: int, block: Array) -> Array:
+        """Room in the shape of a block."""
+        own: Array = self.room[k, : block.size].reshape(block.shape)
+        return own
+
+    def read(self, k: int, block: Array) -> Array:
+        """A block, copied."""
+        own = self.like(k, block)
+        own[...] = block
+        return own
+
+
 def _place(x: Array, rows: Sequence[slice], layout: _Layout) -> Array:
     """Where in each of some rows the first of the largest x is."""
     (axis,) = layout.reduced
+    if 0 < layout.m <= _BLOCK:
+        whole: Array = np.argmax(x[tuple(rows)], axis=axis, keepdims=True)
+        return whole
     place, largest = np.zeros(0, np.intp), np.zeros(0)
     for start, piece in enumerate(layout.pieces(rows)):
         here = np.argmax(x[piece], axis=axis, keepdims=True)

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from sympy import Expr
 
 from codegen.backends.numpy_cores import READINGS, assignments, name_of, size_of
-from codegen.backends.numpy_origins import choice_of
 from codegen.backends.numpy_rows import RETURNS, RowCore, pieces_name
 from codegen.backends.python_code import Name, code
 from codegen.backends.python_lines import signature, statement, tuple_of
@@ -47,8 +46,7 @@ class _PieceCore:
     def __init__(self, parts: RowCore, data: Var) -> None:
         self.parts, self.program = parts, parts.program
         results = (v for v in self.program.results if code_name(v) in parts.outputs)
-        given = (*self.program.given, *parts.origins)
-        inside = Program(given, tuple(parts.inside), (*parts.kept, *results))
+        inside = Program(self.program.given, tuple(parts.inside), (*parts.kept, *results))
         self.steps = schedule(inside, data)
         self.arrays = {*self.program.given, *parts.kept}
 
@@ -65,7 +63,6 @@ class _PieceCore:
         lines.append("    for row in layout.blocks():")
         given = [v for v in self.program.given if v.axes and not self._within(v)]
         lines += [f"        {self._in_row(v)} = _cut({code_name(v)}, row)" for v in given]
-        lines += choice_of(parts.origins, "row", self._in_row)
         for step in self.steps:
             if isinstance(step, GroupPass):
                 for a in step.assigns:

@@ -18,12 +18,10 @@ from collections.abc import Sequence
 from sympy import Expr
 
 from codegen.backends.numpy_cores import assignments, name_of, size_of
-from codegen.backends.numpy_origins import choice_of
 from codegen.backends.python_code import Name, code
 from codegen.backends.python_lines import call, signature, statement, tuple_of
 from codegen.ir import Assign, is_sum
 from codegen.names import code_name
-from codegen.origins import origins_of
 from codegen.pipeline import Kernel
 from derive.expr import Axis, SumOver, Var, free_axes, variables
 
@@ -62,11 +60,10 @@ class RowCore:
             a for a in self.program.assigns if a not in self.totals and a not in self.after
         ]
         results = self.program.results
-        self.origins = origins_of(kernel)
         self.kept = [
-            var
-            for var in (*self.origins, *(a.target for a in self.inside))
-            if var in results and code_name(var) not in outputs
+            a.target
+            for a in self.inside
+            if a.target in results and code_name(a.target) not in outputs
         ]
         given = [var for var in self.program.given if self.rows & free_axes(var)]
         self.outside = {*given, *self.kept}
@@ -106,7 +103,6 @@ class RowCore:
             read = f"{code_name(var)}[{self._place(var)}]"
             wide = f"_wide({read})" if free_axes(var) == self.full else read
             lines.append(f"        {self._name(var)} = {wide}")
-        lines += choice_of(self.origins, "block", self._name)
         for a in (a for a in self.inside if a not in written):
             lines += self._statement(self._name(a.target), a)
         for a in self.totals:
