@@ -8,13 +8,14 @@ is derived, in closed form, and proved like any result.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sympy import Add, Expr, Mul, Pow, Rational
 
 from codegen.cotangents import centred_in, shifted_of
 from codegen.ir import Program, is_sum
+from codegen.lower import needed
 from codegen.names import REST, sum_label
 from derive.closed_form import closed_form
 from derive.derivation import Derivation
@@ -54,6 +55,20 @@ def norms(program: Program, derivation: Derivation) -> Iterator[Definition]:
             yield Definition(_norm(result, square), closed_square, note)
 
 
+def with_results(
+    program: Program, squares: Sequence[Definition], derivation: Derivation
+) -> tuple[Program, dict[str, Expr]]:
+    """The program with those sums as results too, and what each of them has to be equal to."""
+    layer = derivation.layer
+    definitions = [Definition(a.target, a.expr, a.note) for a in program.assigns]
+    made = {definition.var for definition in definitions}
+    kept = (*layer.inputs, *layer.parameters, *(d.var for d in layer if d.expr.has(SumOver)))
+    given = tuple(dict.fromkeys(v for v in (*kept, *program.given) if v not in made))
+    wanted = (*(norm.var for norm in squares), *program.results)
+    meaning = {norm.var.label: norm.expr for norm in squares}
+    return needed(given, [*definitions, *squares], wanted), meaning
+
+
 def _norm(result: Var, square: Expr) -> Var:
     return Var(f"sum_{result.label.replace('_', '')}2", *sorted_axes(free_axes(square)))
 
@@ -80,13 +95,27 @@ def checks_of(program: Program, derivation: Derivation) -> Iterator[Check]:
         if result.role == "value":
             continue
         if free_axes(result) & axes:
-            norm = _norm(result, SumOver(result, *axes))
-            yield Check(norm, mul(4, add(*_squared_terms(made[result], squares))))
+            yield _remainder(result, made[result], squares, derivation)
             continue
         yield Check(Pow(result, 2), mul(9, squares[cotangent]), of_all=True)
         if any(var.label == REST for var in _read_for(result, made)):
             total = next(v for v, e in made.items() if e == SumOver(cotangent, *axes))
             yield Check(Pow(result, 2), mul(Pow(total, 2), Rational(1, 4)), of_all=True)
+
+
+def remainders(program: Program, derivation: Derivation) -> Iterator[Check]:
+    """What must be left of the terms of each derivative."""
+    axes = frozenset(derivation.layer.reduced_axes)
+    made = {assign.target: assign.expr for assign in program.assigns}
+    squares = {total.body.base: var for var, total in made.items() if _is_square(total)}
+    for result in program.results:
+        if result.role != "value" and free_axes(result) & axes:
+            yield _remainder(result, made[result], squares, derivation)
+
+
+def _remainder(result: Var, made: Expr, squares: dict[Expr, Var], derivation: Derivation) -> Check:
+    norm = _norm(result, SumOver(result, *derivation.layer.reduced_axes))
+    return Check(norm, mul(4, add(*_squared_terms(made, squares))))
 
 
 def _read_for(var: Var, made: dict[Var, Expr]) -> Iterator[Var]:

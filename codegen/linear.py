@@ -23,11 +23,11 @@ from dataclasses import dataclass, replace
 
 from sympy import Add, Integer
 
-from codegen.checks import Check, checks_of, finite_in, norms
+from codegen.checks import Check, checks_of, finite_in, norms, with_results
 from codegen.combinations import Combination, NotLinearError, PlainSums, combination
 from codegen.cotangents import centre_cotangents, centred_in
 from codegen.ir import Assign, GroupPass, MapPass, Pass, Program, ReducePass, is_sum
-from codegen.lower import lower, needed
+from codegen.lower import lower
 from codegen.names import CENTRE, SHIFTED, code_name, unused
 from codegen.passes import PASSES, mean_of_data
 from codegen.pipeline import Kernel, Kernels, transform
@@ -35,7 +35,6 @@ from codegen.schedule import schedule
 from derive.derivation import Derivation
 from derive.expr import (
     Axis,
-    Definition,
     SumOver,
     Var,
     add,
@@ -202,20 +201,14 @@ def _separated(kernel: Kernel, derivation: Derivation, narrow: bool) -> Kernel:
 
     Raises NotLinearError.
     """
-    layer, program = derivation.layer, getattr(lower(derivation), kernel.name)
+    program = getattr(lower(derivation), kernel.name)
     squares = tuple(norms(program, derivation)) if narrow else ()
-    meaning = {norm.var.label: norm.expr for norm in squares}
-    definitions = [Definition(a.target, a.expr, a.note) for a in program.assigns]
-    made = {definition.var for definition in definitions}
-    kept = (*layer.inputs, *layer.parameters, *(d.var for d in layer if d.expr.has(SumOver)))
-    given = tuple(dict.fromkeys(v for v in (*kept, *program.given) if v not in made))
-    wanted = (*(norm.var for norm in squares), *program.results)
-    whole = needed(given, [*definitions, *squares], wanted)
+    program, meaning = with_results(program, squares, derivation)
     passes = (*PASSES, separate, *((centre_cotangents,) if narrow else ()))
-    program, _ = transform(whole, passes, derivation, meaning)
+    program, _ = transform(program, passes, derivation, meaning)
     results = tuple(result for result in program.results if result.label not in meaning)
     program = replace(program, results=results)
-    return Kernel(kernel.name, program, schedule(program, layer.data))
+    return Kernel(kernel.name, program, schedule(program, derivation.layer.data))
 
 
 def _any_centre(program: Program) -> tuple[Program, Var]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from codegen.backends.numba_cores import numba_core
-from codegen.backends.numba_passes import NUMBA_PASSES
+from codegen.backends.numba_passes import NUMBA_PASSES, narrow_kernels
 from codegen.backends.numba_rows import numba_row_core
 from codegen.backends.numpy_backend import ModuleText
 from codegen.backends.numpy_cores import Core
@@ -36,10 +36,11 @@ IMPORTS = """\
 import math
 import numbers
 import operator
+import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
-from threading import Thread
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -63,6 +64,7 @@ Each function is compiled for the dtype when it is first used, in some seconds, 
 __pycache__ or in numba's own folder (NUMBA_CACHE_DIR).  Large arrays are computed by as many
 threads as numba.set_num_threads says, all cores if it was not called; results do not depend on
 other threads, and the GIL is free meanwhile; each thread adds up gradients of parameters by itself.
+In batch_norm float16 results are rounded from float32 where no digit of float16 depends on it.
 Arrays in C order, all of one dtype, are read where they lie; any others block by block."""
 
 
@@ -97,7 +99,7 @@ class NumbaBackend:
         layout = LAYOUTS[like]
         passes = NUMBA_PASSES if like is BATCH else PASSES
         if like is BATCH:
-            kernels = build(kernels.derivation, passes)
+            kernels = narrow_kernels(build(kernels.derivation, passes))
         kernels = with_one_size(kernels)
         refuse(kernels, layout)
         return _ModuleText(kernels, layout, passes).text()

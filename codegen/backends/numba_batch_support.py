@@ -9,6 +9,8 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba import types
+from numba.extending import overload
 
 from codegen.backends.numba_support import (
     _BITS,
@@ -27,12 +29,15 @@ from codegen.backends.numpy_support import _BLOCK, _WIDE, Array, _Layout, _wide
 # channel has many elements side by side (images) a loop goes along such a run; otherwise along a
 # row, whose channels lie side by side, and short rows are taken several at a time.  What there is
 # one of for each channel is loaded, and sums are stored, once for a few rows from as many parts of
-# the data.  All numbers are float64 in registers.
-# Arrays that do not lie so are copied, block by block.
+# the data: for fewer where rows are so short that all this stays in the nearest cache, and the data
+# are not in any.  All numbers are float64 in registers, but for results of float16 data, which are
+# computed in float32 if this loses nothing: on float32 data that would be hardly faster, as it is
+# memory that they wait for.  Arrays that do not lie so are copied, block by block.
 _RUN = 24  # elements from which on a run is worth a loop of its own
 _LANES = 64, 256  # elements of a row that is too short, and of several together
-_FOUR = (None,) * 4  # how many rows at once, in a form whose length compiled code knows
-_TWO = (None,) * 2  # where so many arrays are read and written that more would be in their way
+_PLACES = (None,) * 4  # how many rows at once, in a form whose length compiled code knows
+_NEAR, _SMALL = 512, 2**18  # elements of a row, or of an array, that stay in a near cache
+_LARGE, _LEFT = 2.0**60, 16  # what float32 is for: sizes, and how little is left of squares
 _SAMPLE = 24, 8, 4  # elements of one reduced axis, or of each of two or more: they give the centre
 
 
@@ -43,10 +48,12 @@ def _read(
     values: Sequence[Any],
     results: Sequence[Array] = (),
     sums: int = 0,
+    narrow: bool = False,
 ) -> list[Array]:
     """One reading of the data: it writes results of their size, or returns sums over the batch.
 
     ``values`` are one for each channel, (C,) or a number for all, and so are the sums: (C,).
+    ``narrow``: from float16 the results may be computed in float32.
     """
     shape, axis, channels = layout.shape, layout.axis, layout.channels
     totals = [*np.zeros((sums, channels), _WIDE)]
@@ -58,6 +65,8 @@ def _read(
     elif all(_in_order(a, dtype) for a in every):
         if seen := _BITS.get(dtype.char):
             every = [a.view(seen) for a in every]
+        if narrow and seen is _BITS["e"]:
+            own = [value.astype(np.float32) for value in own]
         whole = _whole(shape, axis)
         _share_out(loop, [a.reshape(whole) for a in every], len(data), totals, own)
     else:
@@ -103,7 +112,7 @@ def _share_out(
     shape = arrays[0].shape
     cut, threads = _threads(shape)
     if threads <= 1:
-        loop(*arrays[:inputs], *values, *arrays[inputs:], *sums)
+        loop(_rows_at_once(shape), *arrays[:inputs], *values, *arrays[inputs:], *sums)
         return
     tasks, found = [], []
     for k in range(threads):
@@ -111,8 +120,9 @@ def _share_out(
         some, own = ((share,), slice(None)) if cut == 0 else ((slice(None), share), share)
         found.append([np.zeros_like(total) for total in sums])
         parts = [a[some] for a in arrays]
-        of_share = [value[own] for value in values], [total[own] for total in found[-1]]
-        tasks.append(partial(loop, *parts[:inputs], *of_share[0], *parts[inputs:], *of_share[1]))
+        first = [*parts[:inputs], *(value[own] for value in values), *parts[inputs:]]
+        totals = [total[own] for total in found[-1]]
+        tasks.append(partial(loop, _rows_at_once(shape), *first, *totals))
     _together(tasks)
     for part in found:
         for total, one in zip(sums, part, strict=True):
@@ -130,7 +140,7 @@ def _threads(shape: tuple[int, ...]) -> tuple[int, int]:
 def _in_one_call(layout: _Layout, *arrays: Array) -> list[Array]:
     """The arrays as (before, channels, after) if one thread can read all as they lie; else none."""
     dtype, whole = arrays[0].dtype, _whole(layout.shape, layout.axis)
-    if 0 in whole or _threads(whole)[1] > 1:
+    if not (layout.channels and layout.m) or _threads(whole)[1] > 1:
         return []
     for array in arrays:
         if not _in_order(array, dtype):
@@ -140,6 +150,13 @@ def _in_one_call(layout: _Layout, *arrays: Array) -> list[Array]:
     return [array.reshape(whole) for array in arrays]
 
 
+def _rows_at_once(shape: tuple[int, ...]) -> tuple[None, ...]:
+    """As many entries as rows are taken at once from different parts of the data."""
+    before, channels, after = shape
+    row = channels * after
+    return _PLACES if row > _NEAR or before * row <= _SMALL else _PLACES[:2]
+
+
 @_compiled
 def _by_rows(shape: tuple[int, int, int], at_once: int) -> Any:
     """How many of those before the channels are taken row by row, and the shape of such rows:
@@ -147,7 +164,7 @@ def _by_rows(shape: tuple[int, int, int], at_once: int) -> Any:
     before, channels, run = shape
     lanes = channels * run
     short, enough = _LANES
-    fold = min(before, enough // lanes) if lanes < short else 1
+    fold = max(1, min(before // at_once, enough // lanes)) if lanes < short else 1
     rows = 0 if run >= _RUN else before // (at_once * fold)
     return rows * at_once * fold, (at_once, rows, fold * lanes)
 
@@ -172,6 +189,39 @@ def _add_up(row: Array, run: int, total: Array) -> None:
         for c in range(whole.shape[1]):
             for s in range(whole.shape[2]):
                 total[c] += whole[i, c, s]
+
+
+def _narrowed(values: Array, x: Array) -> Array:
+    """Values of each channel as they meet the data: in float32 if these are float16."""
+    return values
+
+
+def _narrowed_compiled(values: Any, x: Any) -> Callable[..., Any]:
+    if x.dtype == types.uint16:
+        return lambda values, x: values.astype(np.float32)
+    return lambda values, x: values
+
+
+overload(_narrowed, strict=False)(_narrowed_compiled)
+
+
+@_compiled
+def _moderate(values: Any) -> Any:
+    """Whether values are of a size that float32 is at ease with; what is NaN stays so."""
+    fits = True
+    for value in values:
+        for k in range(value.size):
+            fits &= not abs(value[k]) > _LARGE
+    return fits
+
+
+@_compiled
+def _is_left(left: Array, terms: Array) -> Any:
+    """Whether subtraction has left enough of its terms, both as squares."""
+    enough = True
+    for k in range(left.size):
+        enough &= _LEFT * left[k] >= terms[k]
+    return enough
 
 
 def _vectors(*values: Array) -> tuple[Array, ...]:

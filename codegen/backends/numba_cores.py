@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sympy import Pow
 
+from codegen.backends.numba_passes import NarrowKernel
 from codegen.backends.numba_readings import Reading, argument, functions, readings
 from codegen.backends.numpy_cores import READINGS, assignments, name_of, size_of, sizes
 from codegen.backends.python_code import code
@@ -28,7 +29,7 @@ from codegen.ir import Assign, GroupPass, MapPass, Pass, Program, ReducePass
 from codegen.names import CENTRE, CODE_NAMES, REST, SHIFTED, code_name
 from codegen.pipeline import Kernel
 from codegen.schedule import schedule
-from derive.expr import SumOver, Var, free_axes, variables
+from derive.expr import SumOver, Var, add, free_axes, variables
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class _Core:
     def in_one_call(self, once: dict[int, Once]) -> str:
         """The core in one compiled function; results of channels go into rows of ``kept``."""
         written = [*self.outputs, *(["kept"] if self.results else [])]
-        parameters = [*(f"{name}: Any" for name in (*self.given, *self.sizes))]
+        parameters = [*(f"{name}: Any" for name in ("rows", *self.given, *self.sizes))]
         parameters += [f"{name}: Array" for name in written]
         lines = [
             "@_compiled",
@@ -105,10 +106,12 @@ class _Core:
         ]
         calls = {id(step): self._compiled_call(step, once) for step in self.steps}
         body = self._in_order(calls, f"_near_mean_of({code_name(self.data)})", self.sizes)
+        if self.results:
+            body.append("    for c in range(channels):")
+        body += [f"        kept[{k}, c] = {name}[c]" for k, name in enumerate(self.results)]
         if any("channels" in line for line in body):
             lines.append(f"    channels = {self.arrays[0]}.shape[1]")
         lines += body
-        lines += [f"    kept[{k}] = {name}" for k, name in enumerate(self.results)]
         return "\n".join(lines)
 
     def _compiled_call(self, step: Pass, once: dict[int, Once]) -> list[str]:
@@ -117,7 +120,17 @@ class _Core:
         part = self.passes[id(step)]
         own = [self._of_channels(name) for name in part.values]
         lines = [f"    {total} = np.zeros(channels, _WIDE)" for total in part.made if part.sums]
-        return [*lines, call(part.name, [*part.data, *own, *part.made], 4)]
+        wide = call(part.name, ["rows", *part.data, *own, *part.made], 4)
+        if not (holds := self._holds(part)):
+            return [*lines, wide]
+        narrow = [f"_narrowed({name}, {part.data[0]})" for name in own]
+        return [
+            *holds,
+            "    if holds:",
+            call(part.name, ["rows", *part.data, *narrow, *part.made], 8),
+            "    else:",
+            *(f"    {line}" for line in wide.split("\n")),
+        ]
 
     def _of_channels(self, name: str) -> str:
         """A value, or one number for all channels as one for each."""
@@ -150,7 +163,7 @@ class _Core:
         """The lines that leave everything to the compiled core, if it can do it."""
         arrays = [*self.arrays, *self.outputs]
         shaped = {name: f"arrays[{k}]" for k, name in enumerate(arrays)}
-        arguments = [*self.given, *self.sizes, *self.outputs]
+        arguments = ["_rows_at_once(arrays[0].shape)", *self.given, *self.sizes, *self.outputs]
         arguments = [shaped.get(name, name) for name in arguments]
         kept = f"        kept = np.empty(({len(self.results)}, layout.channels), _WIDE)"
         returned = "_spread(layout, kept)" if self.results else "()"
@@ -175,9 +188,21 @@ class _Core:
             target = f"{_targets(part.made)} = _read"
             return [note, call(target, [*arguments, f"sums={len(part.made)}"], 4)]
         note = "    # One reading of the data: the result, rounded once as it is stored."
-        return [note, call("_read", [*arguments, f"results={argument(part.made)}"], 4)]
+        holds = self._holds(part)
+        arguments += [f"results={argument(part.made)}", *(["narrow=holds"] if holds else [])]
+        return [*holds, note, call("_read", arguments, 4)]
 
     # --- Both -------------------------------------------------------------------------------------
+
+    def _holds(self, part: Reading) -> list[str]:
+        """The lines that find out whether a result may be computed in float32, if any may."""
+        if part.sums or not isinstance(self.kernel, NarrowKernel):
+            return []
+        lines = [f"    holds = _moderate({argument(part.values)})"]
+        for check in self.kernel.checks:
+            left, terms = code(check.left, name_of), code(check.terms, name_of)
+            lines.append(f"    holds = holds and _is_left({left}, {terms})")
+        return lines
 
     def _in_order(self, calls: dict[int, list[str]], guess: str, sizes: Sequence[str]) -> list[str]:
         """The calls, one after another; sums first about a guess of the centre and, if that was far
@@ -249,6 +274,8 @@ def _groups(kernel: Kernel, steps: Sequence[Pass]) -> list[Once]:
     """Every pass over the channels, with a name of its own."""
     found: list[Once] = []
     used = {code_name(var) for var in kernel.program.results} | {CODE_NAMES[REST]}
+    if isinstance(kernel, NarrowKernel):
+        used |= {code_name(v) for c in kernel.checks for v in variables(add(c.left, c.terms))}
     for step in steps:
         if isinstance(step, GroupPass):
             others = {name for one in steps if one is not step for name in _read_by(one)}

@@ -9,10 +9,11 @@ Nothing is expanded about the data's own origin: x − μ stays a difference, so
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sympy import Add, Expr, Integer, Mul, Pow
 
+from codegen.checks import Check, norms, remainders, with_results
 from codegen.combinations import (
     NONE,
     Combination,
@@ -23,10 +24,14 @@ from codegen.combinations import (
     written,
 )
 from codegen.ir import Assign, Program, is_sum
+from codegen.lower import lower
 from codegen.names import CENTRE, CENTRED, REST, SHIFTED, sum_label, unused
 from codegen.passes import ProgramPass, centre_data, collect_sums, name_roots
+from codegen.pipeline import Kernel, Kernels, transform
+from codegen.schedule import schedule
 from derive.derivation import Derivation
 from derive.expr import Axis, SumOver, Var, add, free_axes, mul, sorted_axes
+from derive.layers.batch_norm import BATCH_NORM
 
 ONE = Integer(1)
 SHIFT_NOTE = "less the centre"
@@ -43,6 +48,40 @@ def linear_in_data(program: Program, derivation: Derivation) -> Program:
 
 
 NUMBA_PASSES: tuple[ProgramPass, ...] = (centre_data, name_roots, collect_sums, linear_in_data)
+
+
+@dataclass(frozen=True)
+class NarrowKernel(Kernel):
+    """A kernel whose result may be computed in float32 from float16 data, if the ``checks`` hold.
+
+    float32 has 13 bits more, so that it takes a lot of cancellation to lose one that counts; and
+    its products of float16 are exact.
+    """
+
+    checks: tuple[Check, ...]
+
+
+def narrow_kernels(kernels: Kernels) -> Kernels:
+    """Forward and backward with what has to hold in float32.
+
+    The centre is so near the mean that nothing cancels in forward; how much does in backward is
+    found from Σ dx² in closed form, of Batch Norm.
+    """
+    derivation = kernels.derivation
+    if derivation.layer != BATCH_NORM:
+        return kernels
+
+    def narrow(name: str) -> NarrowKernel:
+        program = getattr(lower(derivation), name)
+        squares = tuple(norms(program, derivation))
+        program, meaning = with_results(program, squares, derivation)
+        program, _ = transform(program, NUMBA_PASSES, derivation, meaning)
+        results = tuple(result for result in program.results if result.label not in meaning)
+        program = replace(program, results=results)
+        passes = schedule(program, derivation.layer.data)
+        return NarrowKernel(name, program, passes, tuple(remainders(program, derivation)))
+
+    return replace(kernels, forward=narrow("forward"), backward=narrow("backward"))
 
 
 class _Linear:

@@ -146,20 +146,22 @@ def _along_runs(reading: Reading) -> str:
 def _whole(reading: Reading) -> str:
     """What takes the loop that suits the data; along rows, for as many rows as are taken whole."""
     data, values, made = reading.data, reading.values, reading.made
-    places = "_FOUR" if reading.sums or len(data) + len(made) == 2 else "_TWO"
+    several = not reading.sums and len(data) + len(made) > 2
     rows = [f"{name}[:bulk].reshape(shape)" for name in data]
     spread = [f"_side_by_side({value}, run, shape[2])" for value in values]
     own = [f"{total}_row" for total in made] if reading.sums else []
     results = own or [f"{name}[:bulk].reshape(shape)" for name in made]
     rest = [f"{name}[bulk:]" for name in data]
     left = list(made) if reading.sums else [f"{name}[bulk:]" for name in made]
-    lines = [
-        *_head(reading, "", "along rows or runs"),
+    lines = _head(reading, "", "along rows or runs")
+    if several:
+        lines.append("    rows = rows[::2]  # of many arrays not so many rows at once")
+    lines += [
         f"    run = {data[0]}.shape[2]",
-        f"    bulk, shape = _by_rows({data[0]}.shape, len({places}))",
+        f"    bulk, shape = _by_rows({data[0]}.shape, len(rows))",
         "    if bulk:",
         *(f"        {total} = np.zeros(shape[2], _WIDE)" for total in own),
-        call(f"{reading.name}_rows", [places, *rows, *spread, *results], 8),
+        call(f"{reading.name}_rows", ["rows", *rows, *spread, *results], 8),
         *(f"        _add_up({row}, run, {total})" for row, total in zip(own, made, strict=False)),
         call(f"{reading.name}_runs", [*rest, *values, *left], 4),
     ]
@@ -168,7 +170,7 @@ def _whole(reading: Reading) -> str:
 
 def _head(reading: Reading, loop: str, way: str) -> list[str]:
     arrays = [f"{name}: Array" for name in (*reading.data, *reading.values, *reading.made)]
-    parameters = ["rows: Any", *arrays] if loop == "rows" else arrays
+    parameters = arrays if loop == "runs" else ["rows: Any", *arrays]
     made = "sums over the batch" if reading.sums else "the result"
     name = f"{reading.name}_{loop}" if loop else reading.name
     return [
@@ -180,6 +182,8 @@ def _head(reading: Reading, loop: str, way: str) -> list[str]:
 
 def _call(reading: Reading, index: str, values: Sequence[str], indent: int) -> list[str]:
     data = [f"_load({name}[{index}])" for name in reading.data]
+    if not reading.sums and values:
+        data = [f"_load_as({values[0]}, {name}[{index}])" for name in reading.data]
     return call(f"made = {reading.element}", [*data, *values], indent).split("\n")
 
 

@@ -6,9 +6,11 @@ the text below the marker is copied verbatim.
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable, Sequence
-from threading import Thread
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numba
@@ -48,8 +50,13 @@ def _load(value: Any) -> Any:
     return value
 
 
+def _load_as(other: Any, value: Any) -> Any:
+    """An element as float64, or as float32 where it meets another."""
+    return value
+
+
 def _store(value: Any, result: Array) -> Any:
-    """A float64 as an element of the result."""
+    """A float64, or a float32, as an element of the result."""
     return value
 
 
@@ -115,6 +122,10 @@ def _load_half(value: Any) -> Any:
     return np.float64(_half_to_float(value))
 
 
+def _store_narrow_half(value: float, result: Array) -> Any:
+    return _float_to_half(value)
+
+
 def _store_half(value: float, result: Array) -> Any:
     """Rounded once: that float32 lacks some bits that are not zero is kept as its last bit."""
     bits = np.float64(value).view(np.int64)
@@ -146,7 +157,17 @@ def _load_compiled(value: Any) -> Callable[..., Any]:
     return lambda value: np.float64(value)
 
 
+def _load_as_compiled(other: Any, value: Any) -> Callable[..., Any]:
+    if other != types.float32:
+        return lambda other, value: _load(value)
+    if value == types.uint16 and _CONVERTS_HALF:
+        return lambda other, value: _half_to_float(value)
+    return lambda other, value: np.float32(_load(value))
+
+
 def _store_compiled(value: Any, result: Any) -> Callable[..., Any]:
+    if result.dtype == types.uint16 and value == types.float32 and _CONVERTS_HALF:
+        return _store_narrow_half
     if result.dtype == types.uint16:
         return _store_half if _CONVERTS_HALF else _to_bits(10, 15)
     if result.dtype == types.int16:
@@ -155,6 +176,7 @@ def _store_compiled(value: Any, result: Any) -> Callable[..., Any]:
 
 
 overload(_load, strict=False)(_load_compiled)
+overload(_load_as, strict=False)(_load_as_compiled)
 overload(_store, strict=False)(_store_compiled)
 
 
@@ -165,11 +187,20 @@ def _in_order(array: Array, dtype: np.dtype[Any]) -> bool:
     return known and flags.c_contiguous and flags.aligned
 
 
+@lru_cache(maxsize=1)
+def _workers() -> ThreadPoolExecutor:
+    """Threads that wait for work: to start one takes longer than many a kernel."""
+    settings: Any = numba.config
+    return ThreadPoolExecutor(settings.NUMBA_NUM_THREADS)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_workers.cache_clear)  # where there are no such threads
+
+
 def _together(tasks: Sequence[Callable[[], None]]) -> None:
     """Each task in a thread of its own, the last in this one; they hold no lock of Python's."""
-    threads = [Thread(target=task) for task in tasks[:-1]]
-    for thread in threads:
-        thread.start()
+    others = [_workers().submit(task) for task in tasks[:-1]]
     tasks[-1]()
-    for thread in threads:
-        thread.join()
+    for other in others:
+        other.result()

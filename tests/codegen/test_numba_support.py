@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,12 +19,18 @@ import numba
 
 from codegen.backends import numba_batch_support, numba_support
 from codegen.backends.numba_batch_support import (
+    _add_up,
     _blocks,
+    _by_rows,
     _far,
+    _is_left,
+    _moderate,
     _near_mean,
     _near_mean_of,
     _read,
+    _rows_at_once,
     _share_out,
+    _side_by_side,
 )
 from codegen.backends.numba_support import _from_bits, _to_bits, _together
 from codegen.backends.numpy_support import _layout
@@ -110,6 +117,57 @@ def test_the_processor_converts_float16_as_the_bits_say() -> None:
     assert np.isnan(load(written[0]))
 
 
+def test_where_elements_meet_float32_they_are_float32() -> None:
+    every = np.arange(2**16, dtype=np.uint16)
+    one = np.float32(1)
+
+    @numba.njit
+    def compiled(bits: Any, one: Any, read: Any, written: Any) -> None:
+        for k in range(bits.size):
+            value = numba_support._load_as(one, bits[k]) * one
+            read[k] = value
+            written[k] = numba_support._store(value, written)
+
+    read, written = np.empty(every.size), np.empty_like(every)
+    compiled(every, one, read, written)
+    kept = ~np.isnan(read)
+    assert np.array_equal(read, every.view(np.float16).astype(float), equal_nan=True)
+    assert np.array_equal(written[kept], every[kept])
+    assert np.isnan(written.view(np.float16)[~kept]).all()
+    wide = np.array([1 + 2.0**-23])
+    compiled(wide, one, read, wide.copy())
+    assert read[0] == 1 + 2.0**-23
+    compiled(wide + 2.0**-50, np.float64(1), read, wide.copy())
+    assert read[0] == 1 + 2.0**-23 + 2.0**-50
+
+
+def test_what_float32_has_room_for() -> None:
+    small = np.array([1.0, 0.0, np.nan, -(2.0**60)])
+    assert _moderate((small, small))
+    assert not _moderate((small, np.array([2.0**61])))
+    assert not _moderate((np.array([-np.inf]), small))
+    assert _is_left(np.array([1.0]), np.array([16.0]))
+    assert not _is_left(np.array([1.0, 1.0]), np.array([1.0, 17.0]))
+    assert not _is_left(np.array([np.nan]), np.array([1.0]))
+
+
+def test_rows_of_several_channels_side_by_side() -> None:
+    values = np.array([1.0, 2.0])
+    assert _by_rows((7, 2, 3), 2) == (6, (2, 1, 18))  # three rows of six together
+    assert _by_rows((7, 100, 1), 2) == (6, (2, 3, 100))
+    assert _by_rows((7, 2, 100), 2)[0] == 0  # runs
+    row = _side_by_side(values, 3, 12)
+    assert row.tolist() == [1, 1, 1, 2, 2, 2, 1, 1, 1, 2, 2, 2]
+    _add_up(row, 3, values)
+    assert values.tolist() == [7, 14]
+
+
+def test_as_many_rows_at_once_as_suits_the_cache() -> None:
+    assert len(_rows_at_once((8192, 1024, 1))) == 4
+    assert len(_rows_at_once((65536, 256, 1))) == 2
+    assert len(_rows_at_once((256, 100, 1))) == 4
+
+
 def test_blocks_meet_every_element_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numba_batch_support, "_BLOCK", 7)
     for shape in [(5, 3), (2, 3, 4), (1, 20, 2), (9, 1, 1), (2, 2, 2, 30)]:
@@ -130,7 +188,7 @@ def test_shares_of_threads(
     """Every element is in one share, with the sums and values of its own channels."""
     lock, seen, met = Lock(), [], np.zeros(shape)
 
-    def loop(array: Any, value: Any, total: Any) -> None:
+    def loop(_: object, array: Any, value: Any, total: Any) -> None:
         with lock:
             seen.append(array.shape)
             array += 1
@@ -159,14 +217,27 @@ def test_tasks_run_in_threads_of_their_own() -> None:
     assert barrier_passed.count(get_ident()) == 1
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_threads_after_a_fork() -> None:
+    """A child has none of its parent's threads, and must not wait for them."""
+    tasks = [lambda: None] * 2
+    _together(tasks)
+    child = os.fork()
+    if not child:
+        _together(tasks)
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
 def test_what_does_not_lie_in_order_is_copied() -> None:
     x = np.arange(24.0, dtype=np.float32).reshape(2, 3, 4)
     odd = np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(np.float32).reshape(x.shape)
     seen: list[Any] = []
-    _read(seen.append, _layout(x, 1), (x,), ())
+    _read(lambda _, array: seen.append(array), _layout(x, 1), (x,), ())
     assert np.shares_memory(seen.pop(), x)
     for other in (np.asfortranarray(x), x[:, :, ::-1], x.astype(">f4"), odd, x.astype(object)):
-        _read(seen.append, _layout(other, 1), (other,), ())
+        _read(lambda _, array: seen.append(array), _layout(other, 1), (other,), ())
         copy = seen.pop()
         assert copy.flags.c_contiguous
         assert copy.flags.aligned
