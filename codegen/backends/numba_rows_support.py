@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numba
@@ -92,10 +92,19 @@ def _fits(layout: _Layout, *arrays: Array) -> bool:
 
 def _lie_in_order(layout: _Layout, *arrays: Array) -> bool:
     """Whether compiled loops may read data and write results where they are."""
+    if not _ordered(layout):
+        return False
+    dtype = arrays[0].dtype
+    return all(_in_order(array, dtype) for array in arrays)
+
+
+@lru_cache(maxsize=256)
+def _ordered(layout: _Layout) -> bool:
     order = _order(layout)
-    return order == sorted(order) and all(_in_order(a, arrays[0].dtype) for a in arrays)
+    return order == sorted(order)
 
 
+@lru_cache(maxsize=256)
 def _order(layout: _Layout) -> list[int]:
     """The axes of the view in the order i, g, p, s."""
     return sorted(range(len(layout.view)), key=lambda k: _kind(layout, k))
@@ -107,24 +116,27 @@ def _kind(layout: _Layout, k: int) -> int:
     return (1 if learnt else 0) if kept else (2 if learnt else 3)
 
 
+@lru_cache(maxsize=256)
+def _sizes(layout: _Layout, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """i, g, p, s of data of this shape, whose axes are in their order."""
+    size = [1, 1, 1, 1]
+    for k, n in zip(_order(layout), shape, strict=True):
+        size[_kind(layout, k)] *= n
+    return size[0], size[1], size[2], size[3]
+
+
 def _seen(rows: _Rows, layout: _Layout) -> _Rows:
     """Arrays, their axes in the order i, g, p, s, with one axis for each of these."""
-    kinds = sorted(_kind(layout, k) for k in range(len(layout.view)))
-
-    def four(array: Array) -> Array:
-        size = [1, 1, 1, 1]
-        for kind, n in zip(kinds, array.shape, strict=True):
-            size[kind] *= n
-        return array.reshape(size)
-
+    whole = _sizes(layout, rows.data[0].shape)
+    i, g = whole[:2]
     return _Rows(
-        [four(a) for a in rows.data],
-        [four(a)[0, :, :, 0] for a in rows.learnt],
-        [four(a)[:, :, 0, 0] for a in rows.rows],
+        [a.reshape(whole) for a in rows.data],
+        [a.reshape(g, -1) for a in rows.learnt],
+        [a.reshape(i, g) for a in rows.rows],
         rows.numbers,
-        [four(a)[:, :, 0, 0] for a in rows.kept],
-        [four(a)[0, :, :, 0] for a in rows.totals],
-        [four(a) for a in rows.results],
+        [a.reshape(i, g) for a in rows.kept],
+        [a.reshape(g, -1) for a in rows.totals],
+        [a.reshape(whole) for a in rows.results],
     )
 
 
