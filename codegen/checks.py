@@ -86,10 +86,7 @@ def checks_of(program: Program, derivation: Derivation) -> Iterator[Check]:
     names = {var.label: var for var in made}
     for _, array in centred_in(program):  # its own squares are from those about its centre
         squares[array] = names[sum_label(SumOver(Pow(array, 2), *axes))]
-    rest = next((var for var in made if var.label == REST), None)
-    if rest is not None:  # Σd²/m + ε = σ² + ε + rest²
-        for root in derivation.chart.roots.values():
-            yield Check(root.base, mul(16, Pow(rest, 2)))
+    yield from root_checks(program, derivation)
     cotangent = shifted_of(adjoint(derivation.layer.output))
     for result in program.results:
         if result.role == "value":
@@ -115,7 +112,7 @@ def remainders(program: Program, derivation: Derivation) -> Iterator[Check]:
 
 def _remainder(result: Var, made: Expr, squares: dict[Expr, Var], derivation: Derivation) -> Check:
     norm = _norm(result, SumOver(result, *derivation.layer.reduced_axes))
-    return Check(norm, mul(4, add(*_squared_terms(made, squares))))
+    return Check(norm, mul(4, add(*squared_terms(made, squares))))
 
 
 def _read_for(var: Var, made: dict[Var, Expr]) -> Iterator[Var]:
@@ -125,7 +122,15 @@ def _read_for(var: Var, made: dict[Var, Expr]) -> Iterator[Var]:
         yield from _read_for(read, made)
 
 
-def _squared_terms(expr: Expr, squares: dict[Expr, Var]) -> Iterator[Expr]:
+def root_checks(program: Program, derivation: Derivation) -> Iterator[Check]:
+    """What is under the roots, beside the rest of the centre, where that is found."""
+    rest = next((a.target for a in program.assigns if a.target.label == REST), None)
+    if rest is not None:  # Σd²/m + ε = σ² + ε + rest²
+        for root in derivation.chart.roots.values():
+            yield Check(root.base, mul(16, Pow(rest, 2)))
+
+
+def squared_terms(expr: Expr, squares: dict[Expr, Var]) -> Iterator[Expr]:
     """Σ (coefficient·array)² for each array of a combination whose squares are summed."""
     for term in Add.make_args(expr):
         for array in variables(term):

@@ -66,11 +66,14 @@ def combination(expr: Expr, axes: frozenset[Axis], known: dict[Var, Combination]
 class PlainSums:
     """Sums of products of arrays over ``axes``, each assigned once and by a name of its own.
 
-    ``assigns`` is where a new one is put, ``taken`` the names that are in use.
+    ``assigns`` is where a new one is put, ``taken`` the names that are in use, and ``word`` what
+    those of sums begin with.
     """
 
-    def __init__(self, axes: tuple[Axis, ...], assigns: list[Assign], taken: set[str]) -> None:
-        self.axes, self.assigns, self.taken = axes, assigns, taken
+    def __init__(
+        self, axes: tuple[Axis, ...], assigns: list[Assign], taken: set[str], word: str = "sum"
+    ) -> None:
+        self.axes, self.assigns, self.taken, self.word = axes, assigns, taken, word
         self.known: dict[Expr, Expr] = {}  # what has a name, or a value that is known otherwise
 
     def of(self, monomial: Monomial) -> Expr:
@@ -79,7 +82,7 @@ class PlainSums:
             return mul(*(axis.size for axis in self.axes))
         total = SumOver(mul(*monomial), *self.axes)
         if total not in self.known:
-            label = unused(sum_label(total), self.taken)
+            label = unused(sum_label(total).replace("sum", self.word, 1), self.taken)
             self.taken.add(label)
             var = Var(label, *sorted_axes(free_axes(total)))
             self.known[total] = var

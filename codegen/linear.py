@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from sympy import Add, Integer
+from sympy import Add, Expr, Integer
 
 from codegen.checks import Check, checks_of, finite_in, norms, with_results
 from codegen.combinations import Combination, NotLinearError, PlainSums, combination
@@ -40,8 +40,10 @@ from derive.expr import (
     add,
     free_axes,
     mul,
+    sorted_axes,
     variables,
 )
+from derive.layer import Layer
 from derive.layers.batch_norm import BATCH_NORM
 
 
@@ -86,15 +88,12 @@ def separate(program: Program, derivation: Derivation) -> Program:
     """
     layer = derivation.layer
     axes, x = frozenset(layer.reduced_axes), layer.data
-    mu, taken = mean_of_data(layer), set(program.names())
+    taken = set(program.names())
     known: dict[Var, Combination] = {}
     assigns: list[Assign] = []
-    if mu is not None and CENTRE in taken:
-        centre, shifted = Var(CENTRE, *mu.var.axes), Var(SHIFTED, *x.axes)
-        about_centre = {(shifted,): Integer(1), (): centre}
-        if CENTRE in {var.label for var in program.given}:
-            known[x] = about_centre
-            assigns.append(Assign(shifted, add(x, mul(-1, centre)), "less the rounded mean"))
+    if mean_of_data(layer) is not None and CENTRE in {var.label for var in program.given}:
+        known[x], shifted = about_centre(layer)
+        assigns.append(shifted)
     sums = PlainSums(layer.reduced_axes, assigns, taken)
     for assign in program.assigns:
         if is_sum(assign):
@@ -109,11 +108,11 @@ def separate(program: Program, derivation: Derivation) -> Program:
                 note = "from sums of what is read"
                 assigns.append(replace(assign, expr=sums.whole(terms), note=note))
         elif assign.target.label == SHIFTED:
-            known[x] = about_centre
+            known[x], _ = about_centre(layer)
             assigns.append(assign)
         elif free_axes(assign.target) & axes:
             if assign.target in program.results:
-                assigns += _result(assign, axes, known, taken)
+                assigns += result_in_terms(assign, axes, known, taken)
             else:
                 known[assign.target] = combination(assign.expr, axes, known)
         else:
@@ -121,14 +120,29 @@ def separate(program: Program, derivation: Derivation) -> Program:
     return replace(program, assigns=tuple(assigns))
 
 
-def _result(
+def about_centre(layer: Layer) -> tuple[Combination, Assign]:
+    """The data as what they are beside the centre, and how that is made.  The layer has a mean."""
+    mu, x = mean_of_data(layer), layer.data
+    assert mu is not None, "no centre without a mean"
+    centre, shifted = Var(CENTRE, *mu.var.axes), Var(SHIFTED, *x.axes)
+    made = Assign(shifted, add(x, mul(-1, centre)), "less the rounded mean")
+    return {(shifted,): Integer(1), (): centre}, made
+
+
+def coefficient(name: str, factor: Expr, note: str, taken: set[str]) -> Assign:
+    """What arrays are multiplied by, under a name of its own."""
+    label = unused(name, taken)
+    taken.add(label)
+    return Assign(Var(label, *sorted_axes(free_axes(factor))), factor, note)
+
+
+def result_in_terms(
     assign: Assign, axes: frozenset[Axis], known: dict[Var, Combination], taken: set[str]
 ) -> Iterator[Assign]:
     """A result's coefficients, and the result as their combination.
 
     Terms that read several arrays may cancel: their offset comes before what is added to them.
     """
-    groups = tuple(axis for axis in assign.target.axes if axis not in axes)
     first: Combination = {}
     plain: Combination = {}
     for term in Add.make_args(assign.expr):
@@ -140,7 +154,7 @@ def _result(
             into = first if several or arrays else plain
             into[arrays] = add(into.get(arrays, Integer(0)), factor)
     order = sorted(
-        first, key=lambda arrays: (arrays != () and arrays[0].label != SHIFTED, arrays == ())
+        first, key=lambda arrays: (arrays != () and arrays[0].role != "value", arrays == ())
     )
     parts = []
     for arrays, factor, end in (
@@ -152,14 +166,12 @@ def _result(
     ):
         if arrays:
             end = f"per_{arrays[0].label.removesuffix('_shifted')}"
-        name = unused(f"{code_name(assign.target)}_{end}", taken)
-        taken.add(name)
-        value = Var(name, *groups)
         note = (
             f"what {arrays[0].label} is multiplied by" if arrays else "constant along the reduction"
         )
-        yield Assign(value, factor, note)
-        parts.append(mul(value, *arrays))
+        made = coefficient(f"{code_name(assign.target)}_{end}", factor, note, taken)
+        yield made
+        parts.append(mul(made.target, *arrays))
     yield replace(assign, expr=add(*parts))
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from verify.damages_text import (
     BLOCK_REWRITES,
+    LINE_REWRITES,
     ORIGIN_REWRITES,
     PART_REWRITES,
     ROW_REWRITES,
@@ -380,6 +381,7 @@ def _of_text(source: str) -> Iterator[Mutant]:
     for name, old, new in (
         *REWRITES,
         *PART_REWRITES,
+        *LINE_REWRITES,
         *ROW_REWRITES,
         *SAMPLE_REWRITES,
         *ORIGIN_REWRITES,

@@ -1,9 +1,9 @@
 """Damages to pieces of text that few modules have: the name, the text, and what takes its place.
 
 :data:`PART_REWRITES` are of how the data are read, in parts and blocks, and of how a module finds
-out whether float32 will do; :data:`ROW_REWRITES` and :data:`SAMPLE_REWRITES` of how rows, and those
-of samples, are, and :data:`ORIGIN_REWRITES` of what rows are read from; :data:`BLOCK_REWRITES` of
-the module of the block.
+out whether float32 will do; :data:`LINE_REWRITES` of both for rows; :data:`ROW_REWRITES` and
+:data:`SAMPLE_REWRITES` of how rows, and those of samples, are, and :data:`ORIGIN_REWRITES` of what
+rows are read from; :data:`BLOCK_REWRITES` of the module of the block.
 """
 
 from __future__ import annotations
@@ -46,6 +46,25 @@ PART_REWRITES: tuple[tuple[str, str, str], ...] = (
 )
 
 
+LINE_REWRITES: tuple[tuple[str, str, str], ...] = (
+    ("always in float32", "return _every(fits) and all(", "return True or all("),
+    ("gradients not looked at", "_LEFT * part.max() >= terms.max()", "True"),
+    ("last rows left out", "    if whole < lines:\n", "    if False:\n"),
+    ("piece of a line left out", "range(0, at.length, _PIECE)", "range(_PIECE, at.length, _PIECE)"),
+    (
+        "written to a copy",
+        "own.dtype == _NARROW and own.flags.c_contiguous",
+        "own.dtype == _NARROW",
+    ),
+    ("left in scratch", "        if _lies_narrow(own):\n            return\n", "        return\n"),
+    (
+        "statistics as they are",
+        "(layout, cache.x):\n        return cache\n",
+        "(layout, cache.x) or 1:\n        return cache\n",
+    ),
+    ("replaced before it is read", " or np.may_share_memory(dx, dy)", ""),
+)
+
 ROW_REWRITES: tuple[tuple[str, str, str], ...] = (
     ("last axis reduced", "block, axis=self.reduced", "block, axis=-1"),
     ("first axis of the rows", "block, axis=others", "block, axis=0"),
@@ -63,7 +82,7 @@ ROW_REWRITES: tuple[tuple[str, str, str], ...] = (
 )
 
 SAMPLE_REWRITES: tuple[tuple[str, str, str], ...] = (
-    ("axis not kept", "layout.kept[1])\n", "1)\n"),
+    ("axis not kept", "layout.kept[1]", "1"),
     ("groups not kept", "layout.rows[1], layout", "1, layout"),
     ("axis of the samples", "if not index % x.ndim:", "if False:"),
     ("another number of groups", "channels % count", "channels < count"),

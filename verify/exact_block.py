@@ -29,8 +29,8 @@ from derive.layers.block import BLOCK, BLOCK_BEHIND
 from verify import references
 from verify.exact import Counterexample, Outcome, Point, draw
 from verify.fields import FIELDS, Field, OutsideTheField
-from verify.kernel_exact import differences, table_of
-from verify.kernel_numbers import Number
+from verify.kernel_exact import table_of
+from verify.kernel_numbers import Number, differences
 from verify.loading import load
 from verify.references import REFERENCES, Reference, block_behind, shared_epsilon
 

@@ -32,8 +32,8 @@ from derive.layers.batch_norm_inference import BATCH_NORM_INFERENCE
 from verify.arrangements import arrangements
 from verify.exact import Counterexample, Outcome, Point, run
 from verify.fields import FIELDS, Field, Scalar
-from verify.kernel_exact import BLOCK, differences, table_of
-from verify.kernel_numbers import Number, on_objects
+from verify.kernel_exact import BLOCK, table_of
+from verify.kernel_numbers import Number, differences, on_objects
 from verify.loading import load
 from verify.references import REFERENCES, square_variances
 

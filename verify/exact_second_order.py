@@ -24,8 +24,8 @@ from verify.arrangements import Arrangement, Array
 from verify.exact import Counterexample, Outcome, Point, draw
 from verify.exact_orders import double_backward
 from verify.fields import FIELDS, Field, Index, Scalar
-from verify.kernel_exact import BLOCK, arranged, differences, spread, table_from
-from verify.kernel_numbers import Number, on_objects
+from verify.kernel_exact import BLOCK, arranged, spread, table_from
+from verify.kernel_numbers import Number, differences, on_objects
 from verify.kernel_paths import whole_and_in_pieces
 from verify.loading import load
 from verify.references import REFERENCES

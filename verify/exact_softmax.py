@@ -30,8 +30,8 @@ from verify.arrangements import Arrangement, Array, line_arrangements
 from verify.exact import Counterexample, Outcome, Point, draw
 from verify.exact_orders import double_backward
 from verify.fields import FIELDS, Field
-from verify.kernel_exact import BLOCK, differences, table_from, table_of
-from verify.kernel_numbers import ExactNumPy, Number, on_objects
+from verify.kernel_exact import BLOCK, table_from, table_of
+from verify.kernel_numbers import ExactNumPy, Number, differences, on_objects
 from verify.kernel_paths import whole_and_in_pieces
 from verify.loading import load
 from verify.references import REFERENCES

@@ -42,7 +42,8 @@ from verify.arrangements import (
 )
 from verify.exact import Counterexample, Outcome, Point, draw
 from verify.fields import FIELDS, Index, OutsideTheField, Scalar
-from verify.kernel_numbers import ExactNumPy, Number, on_objects
+from verify.kernel_lines import CHECKED, LINES, LineGuide
+from verify.kernel_numbers import ExactNumPy, Number, differences, on_objects
 from verify.kernel_paths import LEFT, PATHS, TWO_WAYS, Guide, whole_and_in_pieces
 from verify.loading import load
 from verify.references import Reference, extents
@@ -112,10 +113,9 @@ def _due(layer: Layer) -> dict[str, Var]:
     return {f"{core}: {var.label}": var for core, made in by_core.items() for var in made}
 
 
-def _claims(layer: Layer, *, checks: bool) -> list[str]:
-    """What is compared; ``checks``: a kernel with two ways looks at what decides between them."""
-    checked = [f"{core}: checks" for core in LEFT] if checks else []
-    return [*_due(layer), *checked, "jacobian: uR"]
+def _claims(layer: Layer, checked: Iterable[str]) -> list[str]:
+    """What is compared; kernels that are ``checked`` look at what decides between two ways."""
+    return [*_due(layer), *(f"{core}: checks" for core in checked), "jacobian: uR"]
 
 
 def _cases(point: Point, rng: Random) -> Iterator[Case]:
@@ -142,7 +142,8 @@ def _cases(point: Point, rng: Random) -> Iterator[Case]:
         f"{core}: checks": np.full((2 * pairs, *shape[1:]), over.number(0), object)
         for core, pairs in LEFT.items()
     }
-    fixed = checks if layer == BATCH_NORM else {}
+    by_rows = {f"{core}: checks": np.zeros(1, object) for core in CHECKED}
+    fixed = checks if layer == BATCH_NORM else by_rows
     fixed["jacobian: uR"] = _jacobian(point, shape, kept)
     for where in arranged(shape, kept):
         arrays = {name: where.lay(array) for name, array in tables.items()}
@@ -254,9 +255,13 @@ class _Kernel:
         other = {code_name(var) for var in (*layer.inputs, *layer.parameters)}
         other |= {"axis", "axes", "groups"}
         self.kept = [name for name in module.Cache._fields if name not in other]
-        self.guide = Guide(module) if hasattr(module, "_Work") else None
+        self.guide: Guide | LineGuide | None = None
+        if hasattr(module, "_Work"):
+            self.guide = Guide(module)
+        self.lines = LineGuide(module) if hasattr(module, LINES) else None
         self.checks = hasattr(module, TWO_WAYS)
-        self.claims = _claims(layer, checks=self.checks)
+        checked = CHECKED if self.lines else LEFT if self.checks else ()
+        self.claims = _claims(layer, checked)
         self.path = PATHS[0]
 
     def run(self, case: Case) -> Iterator[tuple[str, Array | str]]:
@@ -269,6 +274,13 @@ class _Kernel:
             ("jvp", self._jvp),
         ]
         wide = [("backward_staged", self._backward_staged), ("jacobian", self._jacobian)]
+        if self.lines:
+            self.guide = self.lines
+            for path in PATHS[:3]:
+                self.path = path
+                yield from self._run(case, given, narrow[:3])
+            self.guide = None
+            self.lines.leave()
         if self.guide is None:
             for _ in whole_and_in_pieces(self.module, given["m"]):
                 yield from self._run(case, given, narrow)
@@ -379,21 +391,3 @@ def _guessed(module: ModuleType, centre: Array) -> Iterator[None]:
         yield
     finally:
         vars(module).update(own)
-
-
-def differences(got: Array | str, due: Array) -> tuple[int, list[Counterexample]]:
-    """How many elements were compared, and those that differ."""
-    sizes = tuple((f"axis {k}", n) for k, n in enumerate(due.shape))
-    if isinstance(got, str):
-        return 1, [Counterexample(sizes, (), "a result", got)]
-    if got.shape != due.shape:
-        return 1, [Counterexample(sizes, (), f"shape {due.shape}", f"shape {got.shape}")]
-    missed = []
-    for at in np.ndindex(due.shape):
-        entry: Any = got[at]
-        value = entry.value if isinstance(entry, Number) else entry
-        # A float is no exact result, though 0.5 == Fraction(1, 2).
-        if not (isinstance(entry, Number | int) and value == due[at]):
-            index = tuple((f"axis {k}", position) for k, position in enumerate(at))
-            missed.append(Counterexample(sizes, index, str(due[at]), str(value)))
-    return due.size, missed

@@ -7,8 +7,12 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from verify.exact import Counterexample
 from verify.fields import Field, Scalar
+
+Array = NDArray[Any]
 
 
 def _binary(operation: Callable[[Scalar, Scalar], Scalar]) -> Callable[[Number, object], Number]:
@@ -113,3 +117,21 @@ def on_objects(module: ModuleType, block: int) -> None:
     if hasattr(module, "_in_one_call"):
         own |= {"_in_order": lambda array, _: array.flags.c_contiguous, "_NEAR": 1, "_SMALL": 0}
     vars(module).update(python | {k: v for k, v in own.items() if hasattr(module, k)})
+
+
+def differences(got: Array | str, due: Array) -> tuple[int, list[Counterexample]]:
+    """How many elements were compared, and those that differ."""
+    sizes = tuple((f"axis {k}", n) for k, n in enumerate(due.shape))
+    if isinstance(got, str):
+        return 1, [Counterexample(sizes, (), "a result", got)]
+    if got.shape != due.shape:
+        return 1, [Counterexample(sizes, (), f"shape {due.shape}", f"shape {got.shape}")]
+    missed = []
+    for at in np.ndindex(due.shape):
+        entry: Any = got[at]
+        value = entry.value if isinstance(entry, Number) else entry
+        # A float is no exact result, though 0.5 == Fraction(1, 2).
+        if not (isinstance(entry, Number | int) and value == due[at]):
+            index = tuple((f"axis {k}", position) for k, position in enumerate(at))
+            missed.append(Counterexample(sizes, index, str(due[at]), str(value)))
+    return due.size, missed

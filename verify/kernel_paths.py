@@ -77,6 +77,7 @@ PATHS = (
     Path(False, False, 8, 3, at_once=True),
 )
 AT_ONCE = "_AT_ONCE"  # a module's number of elements that are few
+SHORTEST = "_SHORTEST"  # and of those of a line that is long enough for float32
 
 
 @contextmanager
@@ -86,8 +87,31 @@ def in_blocks(module: object) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def in_matrices(module: Any) -> Iterator[None]:
+    """Has a module's kernels take short rows as they take long ones, as several matrices; there
+    more has to be left, as in few elements errors do not make up for each other."""
+    module._places.cache_clear()
+    short = patch.object(module, SHORTEST, 1), patch.object(module, "_MATRIX", 64)
+    with short[0], short[1], patch.object(module, "_LEFT", 8):
+        yield
+    module._places.cache_clear()
+
+
+@contextmanager
+def in_float64(module: object) -> Iterator[None]:
+    """Has a module's kernels take rows in float64."""
+    with patch.object(module, "_LONGEST", 0):
+        yield
+
+
 def ways(module: object, size: int = 0) -> Iterator[AbstractContextManager[None]]:
-    """As a module takes so many elements; and, if they are few to it, as it takes many."""
+    """As a module takes so many elements; and, if they are few to it, as it takes many.  And rows
+    in float64, or as long ones."""
+    if hasattr(module, SHORTEST):
+        yield in_float64(module)
+        yield in_matrices(module)
+        return
     yield nullcontext()
     if size <= getattr(module, AT_ONCE, -1):
         yield in_blocks(module)

@@ -9,17 +9,18 @@ comes from the derivation.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import cache
 
 from sympy import Add, Expr, Pow
 
 from codegen.backends.numpy_block import block_text
-from codegen.backends.numpy_blocks import block_core, in_float64
-from codegen.backends.numpy_cores import core, jacobian_core, staged_core
+from codegen.backends.numpy_blocks import in_float64
+from codegen.backends.numpy_cores import jacobian_core, staged_core
 from codegen.backends.numpy_deployment import deployment_text
-from codegen.backends.numpy_layouts import BATCH, ArrayLayout, copied, layout_of
+from codegen.backends.numpy_layouts import BATCH, ArrayLayout, layout_of
 from codegen.backends.numpy_limits import refuse
+from codegen.backends.numpy_lines import statistics_in_float64
+from codegen.backends.numpy_narrow import IN_BLOCKS, IN_FLOAT32, in_lines
 from codegen.backends.numpy_one_size import with_one_size
 from codegen.backends.numpy_second_order import second_order_text
 from codegen.backends.numpy_text import (
@@ -28,7 +29,6 @@ from codegen.backends.numpy_text import (
     COUNTING,
     DEFAULTS,
     FORWARD,
-    IMPORTS_FOR_BLOCKS,
     JVP,
     KEPT,
     MODULE,
@@ -47,6 +47,7 @@ from codegen.backends.python_lines import (
 from codegen.block import Placement
 from codegen.deployment import build_deployment
 from codegen.linear import LinearKernel, linear_kernels
+from codegen.lines import LineKernel, line_kernels
 from codegen.lower import u_and_r
 from codegen.names import CENTRE, CODE_NAMES, REST, code_name
 from codegen.origins import origins_of, restated
@@ -60,30 +61,6 @@ from derive.layers.batch_norm import BATCH_NORM
 from derive.render import PAPER, equation, formula, to_line, to_lines
 
 
-def _support() -> str:
-    own = (copied(f"numpy_{name}_support.py") for name in ("half", "few", "blocks"))
-    return "\n\n\n".join([BATCH.support(), *own])
-
-
-def _core(kernel: Kernel, data: Var, outputs: Sequence[str], about: str) -> str:
-    if isinstance(kernel, LinearKernel):
-        return block_core(kernel, data, outputs, about)
-    return core(kernel, data, outputs, about)
-
-
-IN_BLOCKS = replace(BATCH, core=_core, support=_support, imports=IMPORTS_FOR_BLOCKS)
-IN_FLOAT32 = replace(
-    IN_BLOCKS,
-    about=BATCH.about.replace(
-        """float16, bfloat16, float32 and float64 are
-computed in float64 and rounded once; results have the dtype of x.""",
-        """float16, bfloat16 and float32 are
-computed in float32 with sums in float64, and channels where that would lose digits once more in
-float64; float64 and few elements in float64.  Results have the dtype of x.""",
-    ),
-)
-
-
 class NumpyBackend:
     """Prints modules for ``generated/numpy_kernels``."""
 
@@ -91,14 +68,16 @@ class NumpyBackend:
     folder = "numpy_kernels"
 
     def render(self, kernels: Kernels, wide: bool = False) -> str:
-        """The module's body; only what reduces the batch is not ``wide`` in any case."""
+        """The module's body; ``wide`` in any case where it is not known what to check."""
         layout = layout_of(kernels)
         if layout is BATCH:
             kernels = linear_kernels(kernels, narrow=not wide)
             if isinstance(kernels.forward, LinearKernel):
                 layout = IN_FLOAT32 if kernels.forward.checks else IN_BLOCKS
         else:
-            kernels = with_one_size(kernels)
+            kernels = with_one_size(kernels if wide else line_kernels(kernels))
+            if isinstance(kernels.forward, LineKernel):
+                layout = in_lines(layout, kernels.forward)
         refuse(kernels, layout)
         return ModuleText(kernels, layout).text()
 
@@ -286,7 +265,7 @@ class ModuleText:
             "errors": paragraph(self.layout.errors),
             "setup": block(setup),
             "core_call": call(f"{targets}_forward", [*given, "layout", self._whole("y")], 8),
-            "cache": ", ".join(["x", *learnt, *self.kept, *parameters, *options]),
+            "kept": call("return y, Cache", ["x", *learnt, *self.kept, *parameters, *options], 4),
         }
 
     def _gradients(self) -> dict[str, str]:
@@ -340,6 +319,7 @@ class ModuleText:
             else:
                 own = name if var.role == "tangent" else f"cache.{name}"
                 given.append(self._argument(own, var))
+        prepare = "" if isinstance(self.kernels.jvp, LinearKernel) else self._in_float64()
         about = "x_dot: the shape of x"
         about += f"; {', '.join(names)}: {self.layout.vector}" if names else ""
         about += "; any float dtype, and None means zero.  Returns y_dot with the shape and dtype "
@@ -349,7 +329,7 @@ class ModuleText:
             "tangent_arguments": one_a_line(f"{name}: npt.ArrayLike | None" for name in names),
             "tangent_setup": block(setup),
             "tangent_names": ", ".join(["x_dot", *names]),
-            "jvp_call": call("_jvp", [*given, "layout", self._whole("y_dot")], 8),
+            "jvp_call": prepare + call("_jvp", [*given, "layout", self._whole("y_dot")], 8),
         }
 
     def _in_float64(self) -> str:
@@ -359,9 +339,12 @@ class ModuleText:
     def _more_precise(self) -> list[str]:
         """The function that this line calls."""
         kernels, forward = self.kernels, self.kernels.forward
+        programs = [kernels.backward_staged.program, kernels.jacobian.program]
+        if isinstance(forward, LineKernel):
+            used = {code_name(v) for p in (*programs, kernels.jvp.program) for v in p.given}
+            return [statistics_in_float64(forward, used, self.layout.whole)]
         if not (isinstance(forward, LinearKernel) and forward.checks):
             return []
-        programs = (kernels.backward_staged.program, kernels.jacobian.program)
         return [in_float64(forward, {code_name(v) for p in programs for v in p.given})]
 
     def _columns(self) -> dict[str, str]:

@@ -25,8 +25,8 @@ from functools import partial
 from pathlib import Path
 
 from codegen.backends.numpy_cores import Core, batch_namer, core
+from codegen.backends.numpy_lines import line_core
 from codegen.backends.numpy_origins import origin_core
-from codegen.backends.numpy_row_pieces import row_core
 from codegen.backends.numpy_rows import row_namer
 from codegen.backends.numpy_text import BATCH_JACOBIAN, IMPORTS, ROW_JACOBIAN
 from codegen.backends.python_code import Name
@@ -201,7 +201,7 @@ its row (of all features, if it is in x) are NaN.  No NumPy warning escapes.""",
     jacobian_about="uR of one row, from its own part of x and its own values.",
     own="own",
     support=partial(_support, "numpy_rows_support.py"),
-    core=partial(row_core, kept=1),
+    core=partial(line_core, kept=1),
     namer=partial(row_namer, kept=1),
 )
 
@@ -258,7 +258,7 @@ but the gradients of the parameters are sums over all samples.  No NumPy warning
     shown=slice(0, 3),
     jacobian_about="uR of one channel of a sample, from its own part of x and its own values.",
     support=partial(_support, "numpy_rows_support.py", "numpy_instance_support.py"),
-    core=partial(row_core, kept=2),
+    core=partial(line_core, kept=2),
     namer=partial(row_namer, kept=2),
 )
 

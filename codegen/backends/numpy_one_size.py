@@ -13,6 +13,7 @@ from dataclasses import replace
 from sympy import Expr, Pow, Symbol
 
 from codegen.ir import Assign, Program
+from codegen.lines import LineKernel
 from codegen.pipeline import Kernel, Kernels
 from derive.errors import InputError
 from derive.expr import Axis, Delta, SumOver, Var, mul, rebuild
@@ -57,6 +58,9 @@ def counted(kernel: Kernel, layer: Layer, *, one_index: bool = False) -> Kernel:
         tuple(Assign(target(a.target), change(a.expr), a.note) for a in kernel.program.assigns),
         tuple(target(var) for var in kernel.program.results),
     )
+    if isinstance(kernel, LineKernel):
+        wide, statistics = counted(kernel.wide, layer), counted(kernel.statistics, layer)
+        return replace(kernel, program=program, wide=wide, statistics=statistics)
     return Kernel(kernel.name, program, ())
 
 

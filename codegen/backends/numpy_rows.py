@@ -30,7 +30,7 @@ RETURNS = "tuple[Array, ...]"
 
 def pieces_name(kernel: Kernel) -> str:
     """The function that rows larger than a block are left to."""
-    return f"_{kernel.name}_in_pieces"
+    return f"_{kernel.name.removesuffix('_wide')}_in_pieces"
 
 
 def leave_to_pieces(kernel: Kernel, outputs: Sequence[str], condition: str) -> list[str]:

@@ -88,7 +88,7 @@ def forward(
         x = x.copy()  # y replaces it, and the cache has to stay valid
     with np.errstate(all="ignore"):
 {core_call}
-    return y, Cache({cache})
+{kept}
 '''
 
 BACKWARD = '''
@@ -192,7 +192,7 @@ def jacobian(cache: Cache, row: int = 0) -> Array:
     at = np.unravel_index(row % rows, layout.rows)
     m = layout.m
     with np.errstate(all="ignore"):
-
+{in_float64}
         def own(values: Array) -> Array:
             return _wide(layout.row(values, [int(k) for k in at]))
 

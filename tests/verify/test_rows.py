@@ -181,7 +181,7 @@ def test_a_result_that_replaces_its_input_is_written_last() -> None:
     """dx stored before the totals are taken would spoil dy where out=dy, in float64 alone."""
     text = source("layer_norm")
     start = text.index("        # closed form of dl/dx\n")
-    end = text.index("    dgamma = sum_dy_xhat")
+    end = text.index("    dgamma = sum_dy_xhat", start)
     totals = "        sum_dy_xhat += layout.over_rows(dy_block * x_hat)\n"
     stored = text[start:end]
     assert totals not in stored

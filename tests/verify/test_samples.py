@@ -48,7 +48,8 @@ def test_the_cores_are_exact(name: str) -> None:
     outcomes = check(source(name), LAYERS[name], REFERENCES[name], sizes=[2, 3, 4])
     assert confirmed(outcomes)
     assert {o.field for o in outcomes} == {"rational", "field 2^61-1"}
-    assert all(o.cases >= 4 * 4 * 2 or "dgamma" in o.claim or "dbeta" in o.claim for o in outcomes)
+    few = ("backward: dgamma", "backward: dbeta", "backward: checks")
+    assert all(o.cases >= 4 * 4 * 2 or o.claim.replace("_staged", "") in few for o in outcomes)
 
 
 @pytest.mark.parametrize(
