@@ -40,7 +40,7 @@ KERNEL_LAYERS: dict[str, Layer] = {
 # What of them generated/ has for each backend.
 COMMITTED: dict[str, tuple[str, ...]] = {
     "numpy": tuple(KERNEL_LAYERS),
-    "numba": ("batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"),
+    "numba": tuple(name for name in KERNEL_LAYERS if name != "block"),
 }
 # Layers and studies whose kernels are functions, layouts or options of another's module.
 MODULE_OF: dict[str, str] = {

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sympy import exp
+from sympy import Expr, Pow, exp
 
 from codegen.ir import Assign, Program
 from codegen.lower import lower
@@ -32,6 +32,7 @@ from derive.expr import (
     add,
     free_axes,
     mul,
+    rebuild,
     substitute,
 )
 from derive.layer import Layer
@@ -90,7 +91,7 @@ def build_from_origins(derivation: Derivation) -> Kernels:
         textbook = name in ("backward_staged", "jacobian")
         passes: tuple[ProgramPass, ...] = (read_data_from_origin, *TEXTBOOK)
         if not textbook:
-            passes = (read_from_origins, *PASSES)
+            passes = ORIGIN_PASSES
         program, proved = transform(
             getattr(programs, name), passes, derivation, restated=restated(layer)
         )
@@ -142,6 +143,31 @@ def read_from_origins(program: Program, derivation: Derivation) -> Program:
 def read_data_from_origin(program: Program, derivation: Derivation) -> Program:
     """The data less their origin, and everything else as it is."""
     return _shifted(program, derivation, [derivation.layer.data])
+
+
+def name_inverses(program: Program, derivation: Derivation) -> Program:
+    """1/Z once for each row, as each element costs a multiplication then, and no division."""
+    reduced = frozenset(derivation.layer.reduced_axes)
+    named: dict[Expr, Var] = {}
+    assigns: list[Assign] = []
+
+    def visit(expr: Expr) -> Expr:
+        if isinstance(expr, Pow) and expr.exp == -1 and isinstance(expr.base, Var):
+            if expr not in named and not free_axes(expr) & reduced:
+                named[expr] = Var(f"inv_{expr.base.label}", *expr.base.axes)
+                assigns.append(Assign(named[expr], expr, "once for each row"))
+            return named.get(expr, expr)
+        if isinstance(expr, Var) or not expr.args:
+            return expr
+        return rebuild(expr, (visit(arg) for arg in expr.args))
+
+    for assign in program.assigns:
+        full = bool(free_axes(assign.target) & reduced)
+        assigns.append(replace(assign, expr=visit(assign.expr)) if full else assign)
+    return replace(program, assigns=tuple(assigns))
+
+
+ORIGIN_PASSES: tuple[ProgramPass, ...] = (read_from_origins, *PASSES, name_inverses)
 
 
 def _shifted(program: Program, derivation: Derivation, arrays: list[Var]) -> Program:

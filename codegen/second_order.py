@@ -12,14 +12,7 @@ from dataclasses import dataclass
 
 from codegen.ir import Program
 from codegen.lower import needed
-from codegen.origins import (
-    SOFTMAX_Y,
-    as_in_kernels,
-    choosing,
-    has_origins,
-    read_from_origins,
-    restated,
-)
+from codegen.origins import ORIGIN_PASSES, SOFTMAX_Y, as_in_kernels, choosing, has_origins, restated
 from codegen.passes import PASSES, ProgramPass
 from codegen.pipeline import Kernel, transform
 from codegen.schedule import schedule
@@ -70,8 +63,7 @@ def build_second_order(
     if not has_origins(layer):
         program, proofs = transform(program, passes, derivation, meaning)
         return SecondOrderKernel(second, _kernel(program, layer), proofs)
-    passes = (read_from_origins, *passes)
-    program, proofs = transform(program, passes, derivation, meaning, restated(layer))
+    program, proofs = transform(program, ORIGIN_PASSES, derivation, meaning, restated(layer))
     return SecondOrderKernel(second, choosing(_kernel(program, layer), layer), proofs)
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from codegen.backends.numba_cores import numba_core
+from codegen.backends.numba_origins import numba_origin_core
 from codegen.backends.numba_passes import NUMBA_PASSES, narrow_kernels
 from codegen.backends.numba_rows import numba_row_core
 from codegen.backends.numpy_backend import ModuleText
@@ -20,6 +21,7 @@ from codegen.backends.numpy_layouts import (
     BATCH,
     GROUP,
     INSTANCE,
+    LINES,
     ROWS,
     ArrayLayout,
     copied,
@@ -81,6 +83,7 @@ def _layout(of: ArrayLayout, core: Core, own: str) -> ArrayLayout:
 
 LAYOUTS = {
     BATCH: _layout(BATCH, numba_core, "numba_batch_support.py"),
+    LINES: _layout(LINES, numba_origin_core, "numba_origins_support.py"),
     ROWS: _layout(ROWS, partial(numba_row_core, kept=1), "numba_rows_support.py"),
     INSTANCE: _layout(INSTANCE, partial(numba_row_core, kept=2), "numba_rows_support.py"),
     GROUP: _layout(GROUP, partial(numba_row_core, kept=2), "numba_rows_support.py"),

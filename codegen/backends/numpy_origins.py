@@ -29,7 +29,7 @@ from derive.expr import Var, add, free_axes, mul
 def origin_core(kernel: Kernel, data: Var, outputs: Sequence[str], about: str) -> str:
     """A kernel by blocks of rows, or by pieces of each; it writes into ``outputs`` and returns its
     other results."""
-    core = _Core(kernel, data, outputs)
+    core = Core(kernel, data, outputs)
     return f"{core.by_blocks(about)}\n\n\n{core.by_pieces(about)}"
 
 
@@ -42,7 +42,9 @@ class _Operand:
     slot: int | None = None
 
 
-class _Core:
+class Core:
+    """The parts of one core."""
+
     def __init__(self, kernel: Kernel, data: Var, outputs: Sequence[str]) -> None:
         self.kernel, self.program, self.outputs = kernel, kernel.program, outputs
         self.full, self.origins = frozenset(data.axes), origins_of(kernel)
@@ -141,7 +143,7 @@ def _negative(term: Expr) -> bool:
 class _Body:
     """What is done for one block or piece."""
 
-    def __init__(self, core: _Core, box: str, indent: int) -> None:
+    def __init__(self, core: Core, box: str, indent: int) -> None:
         self.core, self.box, self.indent = core, box, indent
         self.lines: list[str] = []
         self.lies: dict[Var, int] = {}  # in which slot

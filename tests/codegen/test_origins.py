@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from sympy import exp
+from sympy import Pow, exp
 
 from codegen.ir import Program
 from codegen.lower import lower
@@ -15,6 +15,7 @@ from codegen.origins import (
     OriginKernel,
     build_from_origins,
     kernels_of,
+    name_inverses,
     origins_of,
     read_data_from_origin,
     read_from_origins,
@@ -34,6 +35,7 @@ from tests.derive.statements import derivation_of
 KERNELS = ("forward", "backward", "backward_staged", "jvp", "jacobian")
 x_max, dy_origin = Var("x_max", n), Var("dy_origin", n)
 y = Var("y", n, c, positive=True)
+Z_shifted = Var("Z_shifted", n, positive=True)
 
 
 def labels(variables: tuple[Var, ...]) -> list[str]:
@@ -56,8 +58,8 @@ def test_each_kernel_is_given_what_forward_keeps_and_chooses_the_rest() -> None:
 def test_every_pass_of_every_kernel_is_proved() -> None:
     kernels = build_from_origins(derivation_of("softmax"))
     # forward has Z and y, backward, its staged form and jvp one result, the Jacobian u and R.
-    assert kernels.proofs == 5 * 2 + 5 * 1 + 3 * 1 + 5 * 1 + 3 * 2
-    assert build_second_order(derivation_of("softmax")).proofs == 5 * 2
+    assert kernels.proofs == 6 * 2 + 6 * 1 + 3 * 1 + 6 * 1 + 3 * 2
+    assert build_second_order(derivation_of("softmax")).proofs == 6 * 2
 
 
 def test_exp_is_of_nothing_but_what_is_left_of_x() -> None:
@@ -69,6 +71,27 @@ def test_exp_is_of_nothing_but_what_is_left_of_x() -> None:
 
 def test_the_others_are_as_they_were() -> None:
     assert kernels_of(derivation_of("layer_norm")).kept
+
+
+def test_no_element_is_divided() -> None:
+    kernels = kernels_of(derivation_of("softmax"))
+    for kernel in (kernels.forward, kernels.backward, kernels.jvp):
+        for assign in kernel.program.assigns:
+            whole = assign.target.axes == x.axes
+            assert not (whole and any(p.exp.is_negative for p in assign.expr.atoms(Pow)))
+
+
+def test_an_inverse_of_something_else_is_refused() -> None:
+    def inverted(program: Program, derivation: Derivation) -> Program:
+        return everywhere(Pow(Z_shifted, -1), Pow(Z_shifted, -2))(
+            name_inverses(program, derivation)
+        )
+
+    derivation = derive(SOFTMAX_Y)
+    program = lower(derivation).backward
+    passes = (read_from_origins, *PASSES, inverted)
+    with pytest.raises(CertificationError, match=r"^inverted changed dx of softmax"):
+        transform(program, passes, derivation, restated=restated(SOFTMAX_Y))
 
 
 # --- What is not so is refused -------------------------------------------------------------------

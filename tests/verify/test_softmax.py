@@ -58,7 +58,7 @@ def test_the_cores_are_exact() -> None:
     ("old", "new", "claim"),
     [
         ("(x_block, x_max_of, out", "(x_block, 0, out", "forward: Z"),
-        ("(e, 1 / Z_shifted_of, out=e)", "(e, 1, out=e)", "forward: y"),
+        ("inv_Z_shifted = 1 / Z_shifted_of", "inv_Z_shifted = Z_shifted_of", "forward: y"),
         ("Z_shifted[block] = Z_shifted_of", "Z_shifted[block] = 1", "forward: Z"),
         ("dy_shifted, sum_dyshifted_y, out", "dy_shifted, 0, out", "backward: dx"),
         ("np.subtract(dy_shifted, sum_dy", "np.add(dy_shifted, sum_dy", "backward: dx"),
@@ -184,6 +184,67 @@ def test_functions_that_are_missing_are_skipped() -> None:
     results = contract_softmax.run(kernel)
     assert not failures(results)
     assert sum(result.status == "skipped" for result in results) >= 4
+
+
+# --- Compiled ------------------------------------------------------------------------------------
+
+
+def compiled() -> str:
+    return (SOURCE.parents[1] / "numba_kernels" / "softmax.py").read_text(encoding="utf-8")
+
+
+def test_the_text_that_is_compiled_is_exact() -> None:
+    pytest.importorskip("numba", reason="numba is not installed: NOT TESTED")
+    assert confirmed(check(compiled(), sizes=[2, 3, 5]))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "claim"),
+    [
+        ("return inv_Z_shifted * e", "return e", "forward: y"),
+        ("Z_shifted_of[i] = Z_shifted", "Z_shifted_of[0] = Z_shifted", "forward: Z"),
+        ("y * (dy_shifted - sum_dyshifted_y)", "y * dy_shifted", "backward: dx"),
+        ("x_dot_shifted * y", "x_dot_shifted", "jvp: y_dot"),
+        ("slice(k * count // threads,", "slice((k + 1) * count // threads,", "forward: y"),
+        ("[v[share] for v in vectors]", "[v[share] * 1 for v in vectors]", "forward: Z"),
+        ("np.moveaxis(a[block], axis, -1)", "a[block]", "forward: y"),
+    ],
+)
+def test_a_damage_to_it_is_not_exact(old: str, new: str, claim: str) -> None:
+    pytest.importorskip("numba", reason="numba is not installed: NOT TESTED")
+    assert old in compiled()
+    outcomes = check(compiled().replace(old, new), sizes=[3])
+    assert claim in {outcome.claim for outcome in outcomes if outcome.failures}
+
+
+# Each of these has something of its own to lay out; most of the time goes into compiling.
+OF_COMPILED = ("signatures", "values", "rows_alone", "infinities", "huge_rows", "little_memory")
+
+
+def test_what_is_compiled_keeps_the_contract() -> None:
+    pytest.importorskip("numba", reason="numba is not installed: NOT TESTED")
+    from generated.numba_kernels import softmax
+
+    chosen = tuple(clause for clause in CLAUSES if clause.__name__ in OF_COMPILED)
+    assert len(chosen) == len(OF_COMPILED)
+    assert not failures(contract_softmax.run(softmax, clauses=chosen))
+    assert not failures(accuracy_softmax.run(softmax, cases=QUICK))
+
+
+def test_threads_change_nothing() -> None:
+    numba = pytest.importorskip("numba", reason="numba is not installed: NOT TESTED")
+    from generated.numba_kernels import softmax
+
+    x, dy = np.random.default_rng(0).normal(size=(2, 3000, 100))
+    before, found = numba.get_num_threads(), []
+    try:
+        for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
+            numba.set_num_threads(threads)
+            y, cache = softmax.forward(x)
+            found.append(y.tobytes() + softmax.backward(dy, cache).tobytes())
+    finally:
+        numba.set_num_threads(before)
+    assert found[0] == found[1]
 
 
 # --- Damages -------------------------------------------------------------------------------------
