@@ -83,7 +83,10 @@ def _layout(of: ArrayLayout, core: Core, own: str) -> ArrayLayout:
 
 LAYOUTS = {
     BATCH: _layout(BATCH, numba_core, "numba_batch_support.py"),
-    LINES: _layout(LINES, numba_origin_core, "numba_origins_support.py"),
+    LINES: replace(
+        _layout(LINES, numba_origin_core, "numba_origins_support.py"),
+        imports=IMPORTS.replace("import numbers\n", ""),
+    ),
     ROWS: _layout(ROWS, partial(numba_row_core, kept=1), "numba_rows_support.py"),
     INSTANCE: _layout(INSTANCE, partial(numba_row_core, kept=2), "numba_rows_support.py"),
     GROUP: _layout(GROUP, partial(numba_row_core, kept=2), "numba_rows_support.py"),

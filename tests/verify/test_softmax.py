@@ -235,7 +235,7 @@ def test_threads_change_nothing() -> None:
     numba = pytest.importorskip("numba", reason="numba is not installed: NOT TESTED")
     from generated.numba_kernels import softmax
 
-    x, dy = np.random.default_rng(0).normal(size=(2, 3000, 100))
+    x, dy = np.random.default_rng(0).normal(size=(2, 3000, 100)).astype(np.float32)
     before, found = numba.get_num_threads(), []
     try:
         for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
