@@ -116,46 +116,55 @@ class _Core:
         ]
         by_step = {id(r.step): r for r in readings}
         totals = [r for r in readings if r.name.endswith("_totals")]
+        known = {*self.of_group, *self.of_row, *self.learnt, *self.numbers}
         for step in self.steps:
             if isinstance(step, GroupPass):
                 for a in step.assigns:
                     text = f"{code_name(a.target)} = {code(a.expr, name_of)}"
                     lines += statement(text, a.note, 12)
+                    known.add(code_name(a.target))
                 continue
-            if not isinstance(step, ReducePass):
-                lines += [line for r in totals for line in self._along(r, nest)]
-                for a in self._of_rows():
-                    added = f"{code_name(a.target)}[g, 0] += {code(a.expr.body, name_of)}"
-                    lines += statement(added, "", 12)
-                totals = []
-            lines += self._along(by_step[id(step)], nest)
+            reading = by_step[id(step)]
+            if reading.sums:
+                together = [r for r in totals if known >= set(r.values)]  # read what it reads
+                totals = [r for r in totals if r not in together]
+                lines += self._along([reading, *together], nest)
+                known |= set(reading.made)
+                continue
+            for one in totals:
+                lines += self._along([one], nest)
+            for a in self._of_rows():
+                added = f"{code_name(a.target)}[g, 0] += {code(a.expr.body, name_of)}"
+                lines += statement(added, "", 12)
+            totals = []
+            lines += self._along([reading], nest)
         lines += [f"            {r}_of[i, g] = {r}" for r in self.kept]
         return "\n".join(lines)
 
-    def _along(self, reading: Reading, nest: Nest) -> list[str]:
+    def _along(self, readings: list[Reading], nest: Nest) -> list[str]:
         """One loop over the elements of a row."""
-        first = self.data[0]
-        learnt = [v for v in reading.values if v in self.learnt]
-        own = {v: nest.learnt.format(v) for v in learnt}
-        values = [own.get(v, v) for v in reading.values]
-        inner = nest.inner
-        total = reading.name.endswith("_totals")
-        lines = [] if total or not reading.sums else [f"            {s} = 0" for s in reading.made]
+        first, inner = self.data[0], nest.inner
+        totals = [t for r in readings if r.name.endswith("_totals") for t in r.made]
+        learnt = [v for v in self.learnt if any(v in r.values for r in readings)]
+        sums = [made for r in readings if r.sums for made in r.made if made not in totals]
+        lines = [f"            {made} = 0" for made in sums]
         lines.append(f"            for p in range({first}.shape[2]):")
         if nest is RUNS:
             lines += [f"                {v}_p = {v}[g, p]" for v in learnt]
-            lines += [f"                {t}_p = 0" for t in reading.made if total]
+            lines += [f"                {t}_p = 0" for t in totals]
             lines.append(f"                for s in range({first}.shape[3]):")
-        data = [f"_load({name}[{nest.index}])" for name in reading.data]
-        lines += call(f"made = {reading.element}", [*data, *values], inner).split("\n")
-        for made, one in each(reading):
-            if not reading.sums:
-                lines.append(f"{' ' * inner}{made}[{nest.index}] = _store({one}, {made})")
-            else:
-                target = nest.total.format(made) if total else made
-                lines.append(f"{' ' * inner}{target} += {one}")
-        if nest is RUNS and total:
-            lines += [f"                {t}[g, p] += {t}_p" for t in reading.made]
+        for one in readings:
+            values = [nest.learnt.format(v) if v in learnt else v for v in one.values]
+            data = [f"_load({name}[{nest.index}])" for name in one.data]
+            lines += call(f"made = {one.element}", [*data, *values], inner).split("\n")
+            for made, value in each(one):
+                if not one.sums:
+                    lines.append(f"{' ' * inner}{made}[{nest.index}] = _store({value}, {made})")
+                else:
+                    target = nest.total.format(made) if made in totals else made
+                    lines.append(f"{' ' * inner}{target} += {value}")
+        if nest is RUNS:
+            lines += [f"                {t}[g, p] += {t}_p" for t in totals]
         return lines
 
     # --- The core ---------------------------------------------------------------------------------
