@@ -190,7 +190,7 @@ class _Core:
             "results": self.outputs,
         }
         fields = [f"{name}={argument(names)}" for name, names in groups.items()]
-        lines.append(call("rows = _Rows", fields, 4))
+        lines.append(call("rows = _Arrays", fields, 4))
         lines.append(f"    _by_rows((_{kernel.name}_lanes, _{kernel.name}_runs), layout, rows)")
         lines += assignments(self.parts.after, name_of)
         results = [code_name(v) for v in program.results if code_name(v) not in self.outputs]

@@ -28,7 +28,7 @@ _ROOM = 6 * 2**20  # bytes that copies of rows may take
 _Loops = tuple[Callable[..., None], Callable[..., None]]  # for s of one value, and of more
 
 
-class _Rows(NamedTuple):
+class _Arrays(NamedTuple):
     """What a compiled loop takes: arrays (i, g, p, s), parameters (g, p), values of rows (i, g),
     numbers; and what it writes: values of rows, totals for each parameter, results."""
 
@@ -41,7 +41,7 @@ class _Rows(NamedTuple):
     results: Sequence[Array]
 
 
-def _by_rows(loops: _Loops, layout: _Layout, rows: _Rows) -> None:
+def _by_rows(loops: _Loops, layout: _Layout, rows: _Arrays) -> None:
     """One reading of the data, by rows; the totals are added to what they are."""
     every = [*rows.data, *rows.results]
     if 0 in layout.view:
@@ -58,7 +58,7 @@ def _by_rows(loops: _Loops, layout: _Layout, rows: _Rows) -> None:
         _copied(loops, layout, rows, block)
 
 
-def _copied(loops: _Loops, layout: _Layout, rows: _Rows, block: tuple[slice, ...]) -> None:
+def _copied(loops: _Loops, layout: _Layout, rows: _Arrays, block: tuple[slice, ...]) -> None:
     """The same for some rows, from copies of them in float64 and in the order of the loops."""
     order = _order(layout)
     back = np.argsort(order)
@@ -67,7 +67,7 @@ def _copied(loops: _Loops, layout: _Layout, rows: _Rows, block: tuple[slice, ...
         return np.ascontiguousarray(array.transpose(order), _WIDE)
 
     data = [moved(a[block]) for a in rows.data]
-    copies = _Rows(
+    copies = _Arrays(
         data,
         [moved(_cut(v, block)) for v in rows.learnt],
         [moved(_cut(v, block)) for v in rows.rows],
@@ -125,11 +125,11 @@ def _sizes(layout: _Layout, shape: tuple[int, ...]) -> tuple[int, int, int, int]
     return size[0], size[1], size[2], size[3]
 
 
-def _seen(rows: _Rows, layout: _Layout) -> _Rows:
+def _seen(rows: _Arrays, layout: _Layout) -> _Arrays:
     """Arrays, their axes in the order i, g, p, s, with one axis for each of these."""
     whole = _sizes(layout, rows.data[0].shape)
     i, g = whole[:2]
-    return _Rows(
+    return _Arrays(
         [a.reshape(whole) for a in rows.data],
         [a.reshape(g, -1) for a in rows.learnt],
         [a.reshape(i, g) for a in rows.rows],
@@ -140,7 +140,7 @@ def _seen(rows: _Rows, layout: _Layout) -> _Rows:
     )
 
 
-def _share_out(loops: _Loops, rows: _Rows) -> None:
+def _share_out(loops: _Loops, rows: _Arrays) -> None:
     """The loop, its rows shared out to threads."""
     shape = rows.data[0].shape
     count = shape[0]
@@ -154,7 +154,7 @@ def _share_out(loops: _Loops, rows: _Rows) -> None:
     for k in range(threads):
         share = slice(k * count // threads, (k + 1) * count // threads)
         found.append([np.zeros_like(total) for total in rows.totals])
-        own = _Rows(
+        own = _Arrays(
             [a[share] for a in rows.data],
             rows.learnt,
             [v[share] for v in rows.rows],
@@ -170,7 +170,7 @@ def _share_out(loops: _Loops, rows: _Rows) -> None:
             total += one
 
 
-def _loop(loops: _Loops, rows: _Rows) -> None:
+def _loop(loops: _Loops, rows: _Arrays) -> None:
     along_lanes, along_runs = loops
     data, learnt, of_row, numbers, kept, totals, results = rows
     if data[0].shape[3] > 1:
