@@ -181,10 +181,12 @@ def _of_kernel(orders: Orders, batch: Batch) -> Found:
     module = importlib.import_module(f"generated.numpy_kernels.{layer.name}")
     shape = batch.dy.shape
     learnt = [_flat(batch.given[var.label], layer) for var in layer.learnt]
-    options: dict[str, Any] = {"groups": shape[1]} if len(shape) > 3 else {}
-    _, cache = module.forward(_flat(batch.given["x"], layer), *learnt, eps=EPS, **options)
+    options: dict[str, Any] = {"eps": EPS} if layer.parameters else {}
+    options |= {"groups": shape[1]} if len(shape) > 3 else {}
+    _, cache = module.forward(_flat(batch.given["x"], layer), *learnt, **options)
     v = [_flat(batch.cotangents[f"v_d{var.label}"], layer) for var in layer.inputs]
-    dx = module.backward(_flat(batch.dy, layer), cache)[0]
+    gradients = module.backward(_flat(batch.dy, layer), cache)
+    dx = gradients[0] if isinstance(gradients, tuple) else gradients
     g_x = module.double_backward(*v, _flat(batch.dy, layer), cache)[1]
     return {"dx": dx.reshape(shape), "g_x": g_x.reshape(shape)}
 
