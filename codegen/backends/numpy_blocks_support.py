@@ -257,8 +257,8 @@ class _Block:
             return one
         return np.subtract(one, row[self.columns], self.room() if into is None else into)
 
-    def times(self, one: Array, row: Array, into: Array) -> Array:
-        """A matrix times a row, there."""
+    def times(self, one: Array, row: Array, into: Array | None) -> Array:
+        """A matrix times a row, there or in new memory."""
         return np.multiply(one, row[self.columns], into)
 
     def over(self, one: Array) -> Array:

@@ -147,21 +147,17 @@ class _Few:
             self.known[-id(one)] = made
         return made
 
-    def times(self, one: Array, row: Array, into: Array) -> Array:
-        """A matrix times a row, there."""
-        return np.multiply(one, row, into)
+    def times(self, one: Array, row: Array, into: Array | None) -> Array:
+        """A matrix times a row, there, or where it may be written."""
+        return np.multiply(one, row, self.over(one) if into is None else into)
 
     def over(self, one: Array) -> Array:
         """Where what is made of a matrix may be written: over it if it is scratch."""
         return one if one.base is self.scratch else self.room()
 
-    def place(self, array: Array) -> Array:
-        """The place of a result, or scratch if that is of another type or order."""
-        if self._lies_in(array):
-            return array.reshape(self.matrix)
-        if id(array) not in self.known:
-            self.known[id(array)] = self.room()
-        return self.known[id(array)]
+    def place(self, array: Array) -> Array | None:
+        """The place of a result, unless that is of another type or order."""
+        return array.reshape(self.matrix) if self._lies_in(array) else None
 
     def store(self, array: Array, made: Array) -> None:
         """The result from scratch in its place; nothing if it was made there."""
