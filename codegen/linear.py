@@ -18,7 +18,7 @@ is derived to be.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from sympy import Add, Expr, Integer
@@ -26,10 +26,11 @@ from sympy import Add, Expr, Integer
 from codegen.checks import Check, checks_of, finite_in, norms, with_results
 from codegen.combinations import Combination, NotLinearError, PlainSums, combination
 from codegen.cotangents import centre_cotangents, centred_in
+from codegen.deployment import Deployment, build_deployment
 from codegen.ir import Assign, GroupPass, MapPass, Pass, Program, ReducePass, is_sum
 from codegen.lower import lower
 from codegen.names import CENTRE, SHIFTED, code_name, unused
-from codegen.passes import PASSES, mean_of_data
+from codegen.passes import PASSES, ProgramPass, mean_of_data
 from codegen.pipeline import Kernel, Kernels, transform
 from codegen.schedule import schedule
 from derive.derivation import Derivation
@@ -61,12 +62,12 @@ class Statistics:
 class LinearKernel(Kernel):
     """A kernel in separate terms; its passes begin where the statistics are known.
 
-    ``centres`` are numbers that it chooses, each near the means of an array that is given.
-    ``finite`` are the values that have to be of a moderate size.  Without checks the kernel has to
-    be computed in a wide type.
+    ``statistics`` are those of a batch, if it is about one.  ``centres`` are numbers that it
+    chooses, each near the means of an array that is given.  ``finite`` are the values that have to
+    be of a moderate size.  Without checks the kernel has to be computed in a wide type.
     """
 
-    statistics: Statistics
+    statistics: Statistics | None
     centres: tuple[tuple[Var, Var], ...]
     finite: tuple[Var, ...]
     checks: tuple[Check, ...]
@@ -74,7 +75,18 @@ class LinearKernel(Kernel):
     @property
     def finds(self) -> bool:
         """Whether this is the kernel that finds the statistics."""
-        return set(self.statistics.results) <= set(self.program.results)
+        found = self.statistics
+        return found is not None and set(found.results) <= set(self.program.results)
+
+    @property
+    def subtracted(self) -> set[Var]:
+        """What is taken from arrays: numbers near their means."""
+        found = self.statistics.passes if self.statistics else ()
+        steps = [step for step in (*found, *self.passes) if not isinstance(step, GroupPass)]
+        local = [assign for step in steps for assign in step.local]
+        return {
+            var for a in local for var in variables(a.expr) if free_axes(var) < free_axes(a.expr)
+        }
 
 
 # --- Separate terms -------------------------------------------------------------------------------
@@ -87,21 +99,27 @@ def separate(program: Program, derivation: Derivation) -> Program:
     the coefficients.  Raises NotLinearError where a result is not linear.
     """
     layer = derivation.layer
-    axes, x = frozenset(layer.reduced_axes), layer.data
-    taken = set(program.names())
+    given, x = given_mean(layer), layer.data
+    batch = tuple(axis for axis in x.axes if given and axis not in given.axes)
+    reduced = layer.reduced_axes or batch
+    axes, taken = frozenset(reduced), set(program.names())
     known: dict[Var, Combination] = {}
     assigns: list[Assign] = []
     if mean_of_data(layer) is not None and CENTRE in {var.label for var in program.given}:
         known[x], shifted = about_centre(layer)
         assigns.append(shifted)
-    sums = PlainSums(layer.reduced_axes, assigns, taken)
+    if given is not None and x in program.given:
+        shifted = Assign(Var(SHIFTED, *x.axes), add(x, mul(-1, given)), "less the given mean")
+        known[x] = {(shifted.target,): Integer(1), (): given}
+        assigns.append(shifted)
+    sums = PlainSums(reduced, assigns, taken)
     for assign in program.assigns:
         if is_sum(assign):
             terms = combination(assign.expr.body, axes, known)
             if any(len(arrays) > 2 for arrays in terms):
                 raise NotLinearError(f"{assign.target.label} is a sum of products of many arrays")
             if list(terms.values()) == [1]:
-                total = SumOver(mul(*next(iter(terms))), *layer.reduced_axes)
+                total = SumOver(mul(*next(iter(terms))), *reduced)
                 sums.known.setdefault(total, assign.target)
                 assigns.append(replace(assign, expr=total))
             else:
@@ -175,6 +193,15 @@ def result_in_terms(
     yield replace(assign, expr=add(*parts))
 
 
+def given_mean(layer: Layer) -> Var | None:
+    """The parameter that a layer takes from its data, if it does."""
+    for difference in (d for definition in layer for d in definition.expr.atoms(Add)):
+        for var in layer.parameters:
+            if var.axes and difference == add(layer.data, mul(-1, var)):
+                return var
+    return None
+
+
 # --- Kernels --------------------------------------------------------------------------------------
 
 
@@ -206,6 +233,16 @@ def linear_kernels(kernels: Kernels, *, narrow: bool = True) -> Kernels:
         backward=_checked(backward, statistics, derivation, narrow),
         jvp=_checked(jvp, statistics, derivation, narrow),
     )
+
+
+def linear_deployment(passes: Sequence[ProgramPass]) -> Deployment:
+    """The kernels beside training, with those for test mode in separate terms."""
+    found = build_deployment((*passes, separate))
+    infer, backward = (
+        LinearKernel(kernel.name, kernel.program, kernel.passes, None, (), (), ())
+        for kernel in (found.infer, found.infer_backward)
+    )
+    return replace(found, infer=infer, infer_backward=backward)
 
 
 def _separated(kernel: Kernel, derivation: Derivation, narrow: bool) -> Kernel:

@@ -71,6 +71,16 @@ def infer_one_element(examiner: Examiner) -> None:
             examiner.exact(call, examiner.inference(call), f"{np.dtype(dtype)} x {shape}")
 
 
+def infer_mean_zero(examiner: Examiner) -> None:
+    """a mean of zero, which a kernel need not subtract, is no special case"""
+    examiner.function("infer")
+    for shape in ((6, 4), (3, 4, 5)):
+        for dtype in (np.float16, np.float32, np.float64):
+            call = examiner.call(*shape, dtype=dtype)
+            call = call.but(mean=np.zeros_like(call.mean))
+            examiner.exact(call, examiner.inference(call), f"{np.dtype(dtype)} x {shape}")
+
+
 # What is not finite where one element of an argument is not.
 REACHED = {
     "x": ("y infer", "dgamma infer"),
@@ -118,5 +128,6 @@ INFERENCE_CLAUSES = (
     infer_out,
     infer_out_refused,
     infer_one_element,
+    infer_mean_zero,
     infer_not_finite,
 )

@@ -34,7 +34,10 @@ PIECE_CORES = (
     *("_forward_in_pieces", "_backward_in_pieces", "_jvp_in_pieces"),
     "_double_backward_in_pieces",
 )
-PART_CORES = ("_forward_part", "_statistics", "_backward_part", "_jvp_part", "_in_float64")
+PART_CORES = (
+    *("_forward_part", "_statistics", "_backward_part", "_jvp_part", "_in_float64"),
+    *("_infer_part", "_infer_backward_part"),
+)
 DEPLOYMENT_CORES = (
     *("_infer", "_infer_backward", "_fold", "_fold_linear"),
     *("_running_biased", "_running_unbiased", "_population"),
@@ -319,10 +322,11 @@ REWRITES: tuple[tuple[str, str, str], ...] = (
     ("wrong axis", "block, axis=self.reduced", "block, axis=self.axis"),
     ("mean in place of a sum", "np.add.reduce(block", "np.mean(block"),
     ("one reduced axis counted", "for k in self.reduced)", "for k in self.reduced[:1])"),
-    ("last row left out", "range(0, length, rows)", "range(0, length - 1, rows)"),
-    ("first block left out", "range(0, length, rows)", "range(rows, length, rows)"),
-    ("block too short", "slice(start, start + rows)", "slice(start, start + max(1, rows - 1))"),
-    ("blocks overlap", "slice(start, start + rows)", "slice(start, start + rows + 1)"),
+    ("last row left out", "self.shape[cut], length)", "self.shape[cut] - 1, length)"),
+    ("first block left out", "range(0, self.shape[cut],", "range(length, self.shape[cut],"),
+    ("block too short", "slice(start, start + length)", "slice(start, start + max(1, length - 1))"),
+    ("blocks overlap", "slice(start, start + length)", "slice(start, start + length + 1)"),
+    ("one outer block", "in np.ndindex(*(self.shape[k] for k in before))", "in [(0,) * cut]"),
     ("negative axis", "(x.shape, index % x.ndim)", "(x.shape, abs(index))"),
     ("channel 0 of the jacobian", "[channel].reshape(-1)", "[0].reshape(-1)"),
     ("axis not kept", "layout.axis)\n", "1)\n"),

@@ -112,7 +112,8 @@ def on_objects(module: ModuleType, block: int) -> None:
     """
     python = {k: v.py_func for k, v in vars(module).items() if hasattr(v, "py_func")}
     block = 4 * block if python else block  # with several runs of a channel, and rows by fours
-    own = {"_WIDE": object, "_BLOCK": block, "_RUN": 2, "_LANES": (3, 4), "_far": lambda *_: False}
+    own: dict[str, Any] = {"_COLUMNS": 4, "_ROWS": 2}  # of several blocks, where they have both
+    own |= {"_WIDE": object, "_BLOCK": block, "_RUN": 2, "_LANES": (3, 4), "_far": lambda *_: False}
     own |= {"_moderate": lambda *_: True, "_is_left": lambda *_: True}
     if hasattr(module, "_in_one_call"):
         own |= {"_in_order": lambda array, _: array.flags.c_contiguous, "_NEAR": 1, "_SMALL": 0}

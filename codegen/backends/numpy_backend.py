@@ -46,7 +46,7 @@ from codegen.backends.python_lines import (
 )
 from codegen.block import Placement
 from codegen.deployment import build_deployment
-from codegen.linear import LinearKernel, linear_kernels
+from codegen.linear import LinearKernel, linear_deployment, linear_kernels
 from codegen.lines import LineKernel, line_kernels
 from codegen.lower import u_and_r
 from codegen.names import CENTRE, CODE_NAMES, REST, code_name
@@ -159,7 +159,8 @@ class ModuleText:
             prepare = self._in_float64()
             parts += second_order_text(second_order, layout, self._formulas, prepare)
         if self.layer == BATCH_NORM:
-            deployment = build_deployment(self.passes)
+            linear = isinstance(kernels.forward, LinearKernel)
+            deployment = (linear_deployment if linear else build_deployment)(self.passes)
             parts += deployment_text(deployment, self._formulas, layout.core)
         return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
 

@@ -17,7 +17,7 @@ from codegen.backends.python_code import code
 from codegen.backends.python_lines import WIDTH, call, one_a_line, signature, statement, tuple_of
 from codegen.ir import Assign, GroupPass, MapPass, Pass, ReducePass
 from codegen.linear import LinearKernel
-from codegen.names import CENTRE, code_name
+from codegen.names import code_name
 from derive.expr import Axis, Var, free_axes, variables
 
 RETURNS = "tuple[Array, ...]"
@@ -34,7 +34,9 @@ def block_core(kernel: LinearKernel, data: Var, outputs: Sequence[str], about: s
 
 def in_float64(kernel: LinearKernel, used: Container[str]) -> str:
     """The function that makes what is ``used`` of a cache more precise."""
-    given, results = kernel.statistics.given, [code_name(v) for v in kernel.statistics.results]
+    found = kernel.statistics
+    assert found is not None, "what a batch is said to be"
+    given, results = found.given, [code_name(v) for v in found.results]
     kept = [name for name in results if name in used]
     arguments = [*(f"cache.{code_name(v)}" for v in given), "part.in_float64()"]
     own = [f"{name}[part.own]" if name in kept else "_" for name in results]
@@ -77,8 +79,6 @@ class _Part:
         self.kernel, self.data, self.outputs, self.about = kernel, data, outputs, about
         self.full: frozenset[Axis] = frozenset(data.axes)
         self.rows: set[Var] = set()  # whose values have been laid along a row
-        own = next(v for v in kernel.statistics.results if v.label == CENTRE)
-        self.centres = {own, *(centre for centre, _ in kernel.centres)}
         self.depth = 4
         self.told = _for_checks(kernel)  # and left out where there is nothing to check
 
@@ -105,6 +105,7 @@ class _Part:
         """The function that finds the statistics of a part."""
         self.depth, self.rows = 4, set()
         found = self.kernel.statistics
+        assert found is not None, "a batch is looked at"
         parameters = [*(f"{code_name(v)}: Any" for v in found.given), "work: _Work | _Few"]
         centre, *_ = results = [code_name(v) for v in found.results]
         lines = [
@@ -135,6 +136,8 @@ class _Part:
                 "    # In float32 and, if that does not hold, in float64.",
                 f"    for work in part.works({arrays}):",
             ]
+        if found is None:
+            return lines
         names = [code_name(v) if v in given or self.kernel.finds else "_" for v in found.results]
         arguments = [*(code_name(v) for v in found.given), "work"]
         statistics = f"{tuple_of(names)} = _statistics({', '.join(arguments)})"
@@ -224,7 +227,7 @@ class _Part:
         met = {v for a in assigns for v in variables(a.expr) if free_axes(v) != self.full}
         new = sorted(met - self.rows, key=lambda var: var.name)
         self.rows |= met
-        rows = {v: "row_if_any" if v in self.centres else "row" for v in new}
+        rows = {v: "row_if_any" if v in self.kernel.subtracted else "row" for v in new}
         return [
             self._line(f"{code_name(v)}_row = work.{row}({code_name(v)})")
             for v, row in rows.items()
@@ -247,7 +250,6 @@ class _Part:
         for a in assigns:
             array, less = sorted(variables(a.expr), key=lambda v: free_axes(v) != self.full)
             assert set(a.expr.args) == {array, -less}, "more than a centre taken from an array"
-            assert less in self.centres, "no centre"
             into = f", block.{places[a.target]}" if a.target in places else ""
             text = f"block.less({self._array(array)}, {code_name(less)}_row{into})"
             lines += statement(f"{code_name(a.target)} = {text}", a.note, self.depth + 4)

@@ -174,6 +174,15 @@ def one_row_is_its_own_mean(
     return GOOD.infer(x, gamma, beta, mean, var, **options)
 
 
+@breaks("infer_mean_zero", "infer")
+def no_mean_is_the_mean_of_the_batch(
+    x: Array, gamma: Any, beta: Any, mean: Array, var: Any, **options: Any
+) -> Array:
+    if not np.any(mean):
+        mean = x.mean(axis=tuple(k for k in range(x.ndim) if k != options.get("axis", 1)))
+    return GOOD.infer(x, gamma, beta, mean, var, **options)
+
+
 @breaks("infer_not_finite", "infer")
 def infer_leaks(*arguments: Any, **options: Any) -> Array:
     y = GOOD.infer(*arguments, **options)

@@ -27,8 +27,8 @@ def module() -> ModuleType:
 
 
 def test_no_part_is_tried_in_float32() -> None:
-    forward_backward_and_jvp = 3
-    assert SOURCE.count(IN_WIDE) == forward_backward_and_jvp
+    training, test_mode = 3, 2
+    assert SOURCE.count(IN_WIDE) == training + test_mode
     assert "in part.works(" not in SOURCE
     assert "sum_dy2" not in SOURCE  # which only a check needs
 
