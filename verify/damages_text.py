@@ -48,7 +48,6 @@ PART_REWRITES: tuple[tuple[str, str, str], ...] = (
 
 LINE_REWRITES: tuple[tuple[str, str, str], ...] = (
     ("always in float32", "return _every(fits) and all(", "return True or all("),
-    ("gradients not looked at", "_LEFT * part.max() >= terms.max()", "True"),
     ("last rows left out", "    if whole < lines:\n", "    if False:\n"),
     ("piece of a line left out", "range(0, at.length, _PIECE)", "range(_PIECE, at.length, _PIECE)"),
     (
