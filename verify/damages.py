@@ -17,6 +17,7 @@ import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from verify.damages_names import copies, second_names
 from verify.damages_text import (
     BLOCK_REWRITES,
     LINE_REWRITES,
@@ -275,22 +276,22 @@ def _confused(
             and node.id not in INDICES
         ):
             known.setdefault(node.id, node.lineno)
-    same = {  # dbeta = sum_dy gives a value a second name
-        ast.unparse(target)
-        for node in inside
-        if isinstance(node, ast.Assign) and not isinstance(node.value, ast.BinOp | ast.Call)
-        for target in node.targets
-    }
-    known = {name: line for name, line in known.items() if name not in {"m", *INDICES, *same}}
+    left_out = {"m", *INDICES, *copies(inside)}
+    known = {name: line for name, line in known.items() if name not in left_out}
     # Lists are of values that are looked at for overflow, where one tells as much as another, and
     # arguments of works of arrays whose type is: float64 is always good enough.  Any scratch is.
     looked_at = [node.elts for node in inside if isinstance(node, ast.List)]
-    for name in ("works", "over"):
+    for name in ("works", "over", "like"):
         looked_at += [call.args for node in inside if (call := _method(node, name))]
+    looked_at += [[k.value for k in n.keywords] for n in inside if isinstance(n, ast.Call)]
+    lies = second_names(inside)
     inside = [node for node in inside if not any(node in group for group in looked_at)]
     for node in inside:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in known:
-            others = [n for n, line in known.items() if line < node.lineno and n != node.id]
+            own = lies.get(node.id, node.id)
+            others = [
+                n for n, line in known.items() if line < node.lineno and lies.get(n, n) != own
+            ]
             for last in sorted(others, key=lambda name: known[name])[-1:]:
                 yield _mutant(lines, node, last, "name confused", function.name)
 

@@ -20,6 +20,7 @@ WITHOUT_PARAMETERS = {
     "results may overlap": "there is one result",
     "dy in a parameter's out": NO_PARAMETER,
     "one reduced axis counted": "there is one",
+    "block not widened": "NumPy widens what is copied, and what is taken of a row",
     "one value cut": "values of rows have one element along the axis that no row is cut at",
 }
 

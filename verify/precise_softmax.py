@@ -5,10 +5,10 @@ Written out by hand on purpose: nothing here comes from the derivation that it h
     y = exp(x)/Σ exp(x)         dx = y (dy − Σ dy y)         ẏ = y (ẋ − Σ ẋ y)
     g_dy = y (v − Σ v y)        g_x = y (dy v − dy Σ vy − v Σ dy y + 2 Σ dy y Σ vy − Σ dy v y)
 
-Where one y is all but 1 these cancel to exp(−d), where d is how far the largest x is above the
-others, so mpmath computes with that many digits more.  Rows of more than a few thousand elements
-are computed in float64 with sums that are rounded once (:func:`math.fsum`) about the largest x,
-which is within some 2⁻⁵² of the truth: nothing beside u of float32.
+Where one y is all but 1 these cancel to exp(−d), where d is how far the largest x is above another,
+so mpmath computes with as many digits more as the least of exp(−d) takes.  Rows of more than a few
+thousand elements are computed in float64 with sums that are rounded once (:func:`math.fsum`) about
+the largest x, which is within some 2⁻⁵² of the truth: nothing beside u of float32.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from verify.accuracy import PRECISIONS
 from verify.accuracy_cases import Array
 
 LONG = 4096  # elements from which on float64 will do
-DIGITS = 40
+DIGITS = 100  # so that what is left of equal cotangents is nothing beside subnormal float32
 UNDERFLOW = 750.0  # exp of less than minus this is zero in float64
 
 
@@ -47,7 +47,9 @@ class PreciseRow:
         gap = float(min(first - second, UNDERFLOW))
         if len(x) > LONG:
             return cls(_in_float64(*wide), 1 + gap)
-        return cls(_in_digits(DIGITS + int(gap / math.log(10)), *wide), 1 + gap)
+        finite = wide[0][np.isfinite(wide[0])]
+        spread = min(finite.max(initial=0.0) - finite.min(initial=0.0), UNDERFLOW)
+        return cls(_in_digits(DIGITS + int(spread / math.log(10)), *wide), 1 + gap)
 
 
 @cache

@@ -95,7 +95,8 @@ class Core:
 
     def _known(self, rows: str) -> list[str]:
         """What some rows have of what is given, and their origins."""
-        lines = [f"        {self.name(v)} = {code_name(v)}[{rows}]" for v in self.given]
+        part = "_cut({}, row)" if rows == "row" else "{}[block]"
+        lines = [f"        {self.name(v)} = {part.format(code_name(v))}" for v in self.given]
         if self.origins:
             lines.append(f"        place = _place(x, {rows}, layout)")
         return lines + [
