@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from itertools import chain, count
 
 from sympy import Expr, Integer, Mul, Pow
 
@@ -44,7 +45,6 @@ def _factor_label(factor: Expr) -> str:
 
 
 def unused(label: str, taken: Container[str]) -> str:
-    """The label, or if something else has it, with underscores behind it."""
-    while label in taken:
-        label += "_"
-    return label
+    """The label, or if something else has it, with the first number behind it that nothing has."""
+    numbered = (f"{label}_{number}" for number in count(2))
+    return next(name for name in chain([label], numbered) if name not in taken)

@@ -46,7 +46,7 @@ def test_sums_are_called_what_they_sum(body: Expr, label: str) -> None:
 
 def test_a_label_that_is_taken_gets_an_underscore() -> None:
     assert unused("u", {"v"}) == "u"
-    assert unused("u", {"u", "u_"}) == "u__"
+    assert unused("u", {"u", "u_2"}) == "u_3"
 
 
 def test_what_has_no_name_in_a_sum_is_told_once() -> None:
