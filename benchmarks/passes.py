@@ -116,7 +116,7 @@ def passes(x: Array, dy: Array, y: Array) -> Calls:
     return {
         "forward: sums of x": read("forward_sums", [x], 1, sums=2),
         "forward: y from x": read("forward_map", [x], 3, results=[y]),
-        "backward: sums of dy, x": read("backward_sums", [dy, x], 1, sums=2),
+        "backward: sums of dy, x": read("backward_sums", [dy, x], 1, sums=3),
         "backward: dx from dy, x": read("backward_map", [dy, x], 4, results=[y]),
     }
 

@@ -135,7 +135,7 @@ def test_a_module_in_float64_says_so_and_is_checked_as_such(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("chosen", "module"),
     [
-        (("layer_norm",), "numpy_kernels/layer_norm.py"),
+        (("softmax",), "numpy_kernels/softmax.py"),
         (("batch_norm", "--backend", "numba"), "numba_kernels/batch_norm.py"),
     ],
 )
