@@ -31,6 +31,7 @@ from verify.speed.problem import (
     LAYER,
     RMS,
     SHAPES,
+    SOFTMAX,
     TRANSFORMERS,
 )
 from verify.speed.pytorch import NOTES
@@ -38,7 +39,10 @@ from verify.speed.worker import Request
 
 HERE = Path(__file__).parent
 THREADS = (1, 2)
-OTHERS = {INSTANCE: IMAGES, GROUP: IMAGES, LAYER: TRANSFORMERS, RMS: TRANSFORMERS}
+OTHERS = {
+    **dict.fromkeys((INSTANCE, GROUP), IMAGES),
+    **dict.fromkeys((LAYER, RMS, SOFTMAX), TRANSFORMERS),
+}
 
 ABOUT = """\
 # Speed
