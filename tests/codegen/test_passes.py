@@ -163,8 +163,8 @@ def test_a_name_that_is_taken_is_not_taken_again() -> None:
     sum_dy = Var("sum_dy", c)
     program = Program((dy, sum_dy), (Assign(a, sum_dy + SumOver(dy, n)),), (a,))
     assert lines(_after(collect_sums, program).assigns) == [
-        "sum_dy_[c] = SumOver(dy[n,c], n)",
-        "a[c] = sum_dy[c] + sum_dy_[c]",
+        "sum_dy_2[c] = SumOver(dy[n,c], n)",
+        "a[c] = sum_dy[c] + sum_dy_2[c]",
     ]
 
 
@@ -173,8 +173,8 @@ def test_sums_without_a_name_are_kept_apart() -> None:
     program = _program((a,), (a, add(*squares)), given="x")
     assert lines(_after(collect_sums, program).assigns) == [
         "sum_expr[c] = SumOver((x[n,c] + 1)**2, n)",
-        "sum_expr_[c] = SumOver((x[n,c] + 2)**2, n)",
-        "a[c] = sum_expr[c] + sum_expr_[c]",
+        "sum_expr_2[c] = SumOver((x[n,c] + 2)**2, n)",
+        "a[c] = sum_expr[c] + sum_expr_2[c]",
     ]
 
 
