@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from sympy import Expr
 
@@ -46,12 +47,32 @@ class Deployment:
     proofs: int
 
 
+@cache
+def _inference() -> Derivation:
+    """Derived once for all backends."""
+    return derive(BATCH_NORM_INFERENCE)
+
+
 def build_deployment(passes: Sequence[ProgramPass] = PASSES) -> Deployment:
     """Lower, rewrite, prove and schedule the kernels for test mode."""
-    inference = derive(BATCH_NORM_INFERENCE)
+    inference = _inference()
     programs = lower(inference)
     infer, one = transform(programs.forward, passes, inference)
     infer_backward, two = transform(programs.backward, passes, inference)
+    kernels, three = _formula_kernels()
+    data = inference.layer.data
+    return Deployment(
+        inference,
+        Kernel("infer", infer, schedule(infer, data)),
+        Kernel("infer_backward", infer_backward, schedule(infer_backward, data)),
+        **kernels,
+        proofs=one + two + three,
+    )
+
+
+@cache
+def _formula_kernels() -> tuple[dict[str, FormulaKernel], int]:
+    """The kernels that read no data, the same for all backends, and how much was proved."""
     alone, linear = (section.conclusions for section in STUDIES["folding"].develop())
     _, running, population = (s.conclusions for s in STUDIES["running_statistics"].develop())
     average, biased, unbiased = running
@@ -62,19 +83,12 @@ def build_deployment(passes: Sequence[ProgramPass] = PASSES) -> Deployment:
         "running_unbiased": ((average, unbiased), ()),
         "population": (population, ()),
     }
-    kernels, proofs = {}, one + two
+    kernels, proofs = {}, 0
     for name, (conclusions, rewrites) in groups.items():
-        program, proved = _formulas(conclusions, rewrites, inference)
+        program, proved = _formulas(conclusions, rewrites, _inference())
         kernels[name] = FormulaKernel(name, program, (), conclusions)
         proofs += proved
-    data = inference.layer.data
-    return Deployment(
-        inference,
-        Kernel("infer", infer, schedule(infer, data)),
-        Kernel("infer_backward", infer_backward, schedule(infer_backward, data)),
-        **kernels,
-        proofs=proofs,
-    )
+    return kernels, proofs
 
 
 def _formulas(

@@ -16,6 +16,7 @@ Statistics are kept as they are of x − a: Z exp(−a) in the place of Z.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 from sympy import Expr, Pow, exp
 
@@ -77,7 +78,13 @@ def has_origins(layer: Layer) -> bool:
 
 def as_in_kernels(derivation: Derivation) -> Derivation:
     """The derivation in the names that kernels use."""
-    return derive(SOFTMAX_Y) if derivation.layer == SOFTMAX else derivation
+    return _of_kernels(SOFTMAX_Y) if derivation.layer == SOFTMAX else derivation
+
+
+@cache
+def _of_kernels(layer: Layer) -> Derivation:
+    """Derived once for all that is made of it."""
+    return derive(layer)
 
 
 def build_from_origins(derivation: Derivation) -> Kernels:
