@@ -121,7 +121,7 @@ class _Few:
         return self.nothing
 
     def read(self, array: Array) -> Array:
-        """The elements of an array; not to be written to unless they are scratch."""
+        """The elements of an array, once for all that are it."""
         matrix = self.known.get(id(array))
         if matrix is None:
             if self._lies_in(array):
@@ -138,12 +138,13 @@ class _Few:
         return matrix
 
     def less(self, one: Array, row: Array | None, _: Array | None = None) -> Array:
-        """A matrix less a row, which is always the same one, over it if it is scratch."""
+        """A matrix less a row, which is always the same one, beside it: it may be another array's,
+        too, as where dy is x itself."""
         if row is None:
             return one
         made = self.known.get(-id(one))
         if made is None:
-            made = np.subtract(one, row, self.over(one))
+            made = np.subtract(one, row, self.room())
             self.known[-id(one)] = made
         return made
 
