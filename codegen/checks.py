@@ -95,7 +95,7 @@ def checks_of(program: Program, derivation: Derivation) -> Iterator[Check]:
             yield _remainder(result, made[result], squares, derivation)
             continue
         yield Check(Pow(result, 2), mul(9, squares[cotangent]), of_all=True)
-        if any(var.label == REST for var in _read_for(result, made)):
+        if any(var.label == REST for var in read_for(result, made)):
             total = next(v for v, e in made.items() if e == SumOver(cotangent, *axes))
             yield Check(Pow(result, 2), mul(Pow(total, 2), Rational(1, 4)), of_all=True)
 
@@ -115,11 +115,11 @@ def _remainder(result: Var, made: Expr, squares: dict[Expr, Var], derivation: De
     return Check(norm, mul(4, add(*squared_terms(made, squares))))
 
 
-def _read_for(var: Var, made: dict[Var, Expr]) -> Iterator[Var]:
+def read_for(var: Var, made: dict[Var, Expr]) -> Iterator[Var]:
     """Everything that a value is computed from."""
     for read in variables(made[var]) if var in made else ():
         yield read
-        yield from _read_for(read, made)
+        yield from read_for(read, made)
 
 
 def root_checks(program: Program, derivation: Derivation) -> Iterator[Check]:

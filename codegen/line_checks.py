@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from sympy import Expr, Pow, Rational
 
-from codegen.checks import Check, root_checks, squared_terms
+from codegen.checks import Check, read_for, root_checks, squared_terms
 from codegen.ir import Assign, Program
 from codegen.names import REST, sum_label, unused
 from derive.derivation import Derivation
@@ -62,17 +62,10 @@ def line_checks(
         read = total(squares[dy], outer) if dy in squares else total(Pow(dy, 2), reduced)
         checks.append(Check(Pow(result, 2), mul(9, read), of_all=True))
         whole = names.get(SumOver(dy, *line))
-        if whole is not None and any(v.label == REST for v in _read_for(result, made)):
+        if whole is not None and any(v.label == REST for v in read_for(result, made)):
             about = mul(total(Pow(whole, 2), outer), Rational(1, 4))
             checks.append(Check(Pow(result, 2), about, of_all=True))
     return tuple(checks), tuple(totals.values())
-
-
-def _read_for(var: Var, made: dict[Var, Expr]) -> Iterator[Var]:
-    """Everything that a value is computed from."""
-    for read in variables(made[var]) if var in made else ():
-        yield read
-        yield from _read_for(read, made)
 
 
 def finite_in(program: Program, derivation: Derivation, line: tuple[Axis, ...]) -> Iterator[Var]:
