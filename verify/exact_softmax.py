@@ -115,7 +115,8 @@ def _jacobian(point: Point, rows: int, m: int) -> Array:
 def compare(module: ModuleType, cases: Iterable[Case]) -> list[Outcome]:
     """:func:`check` for a private copy of a module, which computes on objects from then on."""
     on_objects(module, BLOCK)
-    vars(module).update(np=ExactNumPy(), _place=_some_place, _place_in=_some_place_in)
+    vars(module).update(np=ExactNumPy(), _place=_some_place)
+    vars(module).update(_largest_in=_some_number_in, _place_of=_some_place_of)
     counts: dict[tuple[str, str], int] = {}
     misses: dict[tuple[str, str], list[Counterexample]] = {}
     for case in cases:
@@ -138,9 +139,14 @@ def _some_place(x: Array, rows: tuple[slice, ...], layout: Any) -> Array:
     return np.arange(prod(shape)).reshape(shape) % layout.m
 
 
-def _some_place_in(x: Array, i: int, *_: Array) -> int:
+def _some_place_of(_: Number, x: Array, i: int) -> int:
     """The same for one row, as compiled loops ask."""
     return i % int(x.shape[1])
+
+
+def _some_number_in(x: Array, i: int, _: Array) -> Any:
+    """What is there, as compiled loops ask."""
+    return x[i, i % x.shape[1]]
 
 
 def _results(module: ModuleType, case: Case) -> Iterator[tuple[str, Array | str]]:

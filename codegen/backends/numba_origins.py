@@ -8,7 +8,9 @@ Rows too long for that are left to NumPy, by pieces.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sympy import exp
 
@@ -20,9 +22,12 @@ from codegen.backends.python_code import code
 from codegen.backends.python_lines import call, signature, statement, tuple_of
 from codegen.ir import Assign, GroupPass, MapPass, Pass, Program, ReducePass, is_sum
 from codegen.names import code_name
+from codegen.origins import LARGEST
 from codegen.pipeline import Kernel
 from codegen.schedule import schedule
 from derive.expr import Var, free_axes, variables
+
+EXP = re.compile(r"np\.exp\((\w+)\)")
 
 
 def numba_origin_core(kernel: Kernel, data: Var, outputs: Sequence[str], about: str) -> str:
@@ -30,7 +35,7 @@ def numba_origin_core(kernel: Kernel, data: Var, outputs: Sequence[str], about: 
     core = Core(kernel, data, outputs)
     compiled = _Compiled(core, data)
     parts = [*map(element, compiled.readings), compiled.loop(), compiled.core(about)]
-    text = "\n\n\n".join(parts).replace("np.exp(", "_exp(")
+    text = EXP.sub(r"_exp(\1, of)", "\n\n\n".join(parts))
     return f"{text}\n\n\n{core.by_pieces(about)}"
 
 
@@ -76,7 +81,8 @@ class _Compiled:
         name = "sums" if isinstance(step, ReducePass) else "map"
         if isinstance(step, MapPass) and step.results == self.stored:
             name = "scratch"
-        return reading(f"_{self.of.kernel.name}_{name}", step, self.full)
+        found = reading(f"_{self.of.kernel.name}_{name}", step, self.full)
+        return replace(found, values=(*found.values, "of")) if name == "scratch" else found
 
     # --- The loop over rows -----------------------------------------------------------------------
 
@@ -87,34 +93,47 @@ class _Compiled:
         lines = ["@_in_any_order", signature(f"_{self.of.kernel.name}_rows", parameters, "None")]
         lines += ['    """Row by row."""', "    for i in range(x.shape[0]):"]
         lines += [f"        {r} = {r}_of[i]" for r in self.rows]
-        if self.of.origins:
-            lines.append("        place = _place_in(x, i, lanes)")
-        for origin, array in self.of.origins.items():
-            lines.append(f"        {code_name(origin)} = _load({code_name(array)}[i, place])")
+        lines += self._choose()
         by_step = {id(r.step): r for r in self.readings}
+        together: list[Reading] = []
         for step in self.steps:
             if isinstance(step, GroupPass):
                 for a in step.assigns:
                     lines += statement(
                         f"{code_name(a.target)} = {code(a.expr, name_of)}", a.note, 8
                     )
-            else:
-                lines += self._along(by_step[id(step)], stored)
+                continue
+            together.append(by_step[id(step)])
+            if not (isinstance(step, MapPass) and step.results == self.stored):
+                lines += self._along(together, stored)
+                together = []
         return "\n".join([*lines, *(f"        {r}_of[i] = {r}" for r in self.kept)])
 
-    def _along(self, one: Reading, stored: Sequence[str]) -> list[str]:
+    def _choose(self) -> list[str]:
+        """The origins: the largest of the data, and what other arrays have in its place."""
+        names = {code_name(origin): code_name(array) for origin, array in self.of.origins.items()}
+        lines = []
+        if names.pop(LARGEST, ""):
+            lines.append(f"        {LARGEST} = _largest_in(x, i, lanes)")
+        if names:
+            lines.append(f"        place = _place_of({LARGEST}, x, i)")
+        return [*lines, *(f"        {o} = _load({array}[i, place])" for o, array in names.items())]
+
+    def _along(self, together: Sequence[Reading], stored: Sequence[str]) -> list[str]:
         """One loop over the elements of a row."""
-        lines = [f"        {total} = 0" for total in one.made] if one.sums else []
+        lines = [f"        {total} = 0" for one in together if one.sums for total in one.made]
         lines.append("        for p in range(x.shape[1]):")
-        data = [f"{v}[p]" if v in stored else f"_load({v}[i, p])" for v in one.data]
-        lines += call(f"made = {one.element}", [*data, *one.values], 12).split("\n")
-        for made, value in each(one):
-            if one.sums:
-                lines.append(f"            {made} += {value}")
-            elif made in stored:
-                lines.append(f"            {made}[p] = {value}")
-            else:
-                lines.append(f"            {made}[i, p] = _store({value}, {made})")
+        for one in together:
+            data = [f"{v}[p]" if v in stored else f"_load({v}[i, p])" for v in one.data]
+            values = ["x" if v == "of" else v for v in one.values]
+            lines += call(f"made = {one.element}", [*data, *values], 12).split("\n")
+            for made, value in each(one):
+                if one.sums:
+                    lines.append(f"            {made} += {value}")
+                elif made in stored:
+                    lines.append(f"            {made}[p] = {value}")
+                else:
+                    lines.append(f"            {made}[i, p] = _store({value}, {made})")
         return lines
 
     # --- The core ---------------------------------------------------------------------------------

@@ -12,9 +12,18 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba import types
 from numba.extending import overload
 
-from codegen.backends.numba_support import _BITS, _SHARE, _compiled, _in_order, _load, _together
+from codegen.backends.numba_support import (
+    _BITS,
+    _SHARE,
+    _compiled,
+    _in_order,
+    _load,
+    _load_as,
+    _together,
+)
 from codegen.backends.numpy_rows_support import _Layout
 from codegen.backends.numpy_support import _WIDE, Array
 
@@ -27,25 +36,31 @@ _ROOM = 2**17  # elements of the longest row that is computed at once
 _LANES = 64  # elements that are compared side by side
 
 
-def _exp(value: Any) -> Any:
-    """The exponential of what is not positive."""
+def _exp(value: Any, of: Array) -> Any:
+    """The exponential of what is not positive, as float64 or, of other data, as float32 needs it.
+
+    exp(t) = 2^k exp(r) with r = t - k log 2, |r| <= log(2)/2: a polynomial, as vectors take it.
+    """
     return np.exp(value)
 
 
-def _exp_compiled(value: Any) -> Callable[[Any], Any]:
-    """exp(t) = 2^k exp(r) with r = t - k log 2, |r| < 0.35: a polynomial, as vectors take it.
+def _exp_compiled(value: Any, of: Any) -> Callable[..., Any]:
+    return _exp_of_double() if of.dtype == types.float64 else _exp_of_single()
 
-    Within 1.2 u.  log 2 is in two parts, the first with so few bits that k times it is exact, and
-    2^k in two factors, of which each is a normal number.
+
+def _exp_of_double() -> Callable[..., Any]:
+    """Within 1.2 u: the Taylor polynomial.
+
+    log 2 is in two parts, the first with so few bits that k times it is exact, and 2^k in two
+    factors, of which each is a normal number.
     """
     per_log_2, log_2, log_2_rest = 1 / math.log(2), 0.6931471803691238, 1.9082149292705877e-10
-    least = -745.2  # below it the result is 0
+    least = -746.0  # there the result is 0
     c2, c3, c4, c5, c6, c7 = (1 / math.factorial(k) for k in range(2, 8))
     c8, c9, c10, c11, c12, c13 = (1 / math.factorial(k) for k in range(8, 14))
 
-    def exponential(value: Any) -> Any:
-        usual = value > least
-        t = value if usual else least
+    def exponential(value: Any, of: Array) -> Any:
+        t = least if value < least else value  # which leaves NaN
         k = np.rint(t * per_log_2)
         r = (t - k * log_2) - k * log_2_rest
         last = c8 + r * (c9 + r * (c10 + r * (c11 + r * (c12 + r * c13))))
@@ -54,10 +69,28 @@ def _exp_compiled(value: Any) -> Callable[[Any], Any]:
         whole = np.int64(k)
         half = whole >> 1
         made *= np.int64((half + 1023) << 52).view(np.float64)
-        made *= np.int64((whole - half + 1023) << 52).view(np.float64)
-        if usual:
-            return made
-        return 0.0 if value == value else value
+        return made * np.int64((whole - half + 1023) << 52).view(np.float64)
+
+    return exponential
+
+
+def _exp_of_single() -> Callable[..., Any]:
+    """Within 4e-9, which is u/15 of float32: the polynomial that is exp at 7 Chebyshev nodes.
+
+    The last bits of k + 1.5 2^52 + 1023 are the exponent of 2^k; that of k = -1023 is 0's.
+    """
+    log_2, per_log_2, bits = math.log(2), 1 / math.log(2), 1.5 * 2.0**52 + 1023
+    least = -1023 * log_2  # there the result is 0
+    nodes = np.polynomial.Chebyshev.interpolate(np.exp, 6, [-log_2 / 2, log_2 / 2])
+    powers = nodes.convert(kind=np.polynomial.Polynomial)
+    c0, c1, c2, c3, c4, c5, c6 = (float(c) for c in powers.coef)
+
+    def exponential(value: Any, of: Array) -> Any:
+        t = least if value < least else value  # which leaves NaN
+        whole = t * per_log_2 + bits
+        r = t - (whole - bits) * log_2
+        made = c0 + r * (c1 + r * (c2 + r * (c3 + r * (c4 + r * (c5 + r * c6)))))
+        return made * np.int64(np.float64(whole).view(np.int64) << 52).view(np.float64)
 
     return exponential
 
@@ -66,22 +99,34 @@ overload(_exp, strict=False, jit_options={"fastmath": {"contract"}})(_exp_compil
 
 
 @_compiled
-def _place_in(x: Array, i: Any, lanes: Array) -> Any:
-    """Where in row i the first of the largest is; somewhere in it if there is NaN."""
+def _largest_in(x: Array, i: Any, lanes: Array) -> Any:
+    """The largest of row i, whatever NaN is in it."""
     m = x.shape[1]
     whole = m - m % _LANES
     lanes[:] = -np.inf
     for start in range(0, whole, _LANES):
         for k in range(_LANES):
-            value = _load(x[i, start + k])
+            value = _load_as(lanes[k], x[i, start + k])
             lanes[k] = value if value > lanes[k] else lanes[k]
-    for p in range(whole, m):
-        value = _load(x[i, p])
-        lanes[0] = value if value > lanes[0] else lanes[0]
-    largest = lanes.max()
+    for k in range(m - whole):
+        value = _load_as(lanes[k], x[i, whole + k])
+        lanes[k] = value if value > lanes[k] else lanes[k]
+    half = _LANES // 2
+    while half:
+        for k in range(half):
+            value = lanes[half + k]
+            lanes[k] = value if value > lanes[k] else lanes[k]
+        half //= 2
+    return np.float64(lanes[0])
+
+
+@_compiled
+def _place_of(x_max: Any, x: Array, i: Any) -> Any:
+    """Where in row i the first of its largest is; the last place if there is none."""
+    m = x.shape[1]
     place = m - 1
     for p in range(m):
-        place = min(place, p if _load(x[i, p]) == largest else m)
+        place = min(place, p if _load(x[i, p]) == x_max else m)
     return place
 
 
@@ -141,6 +186,7 @@ def _share_lines(
         share = slice(k * count // threads, (k + 1) * count // threads)
         own, values = [a[share] for a in tables], [v[share] for v in vectors]
         scratch = np.empty((stored, m), _WIDE)
-        every = (*own[:inputs], *values, *own[inputs:], *scratch, np.empty(_LANES, _WIDE))
+        lanes = np.empty(_LANES, own[0].dtype if own[0].dtype == _WIDE else np.float32)
+        every = (*own[:inputs], *values, *own[inputs:], *scratch, lanes)
         tasks.append(partial(loop, *every))
     _together(tasks)

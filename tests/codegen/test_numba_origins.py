@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -26,39 +27,62 @@ def test_the_exponential_is_taken_once_for_each_element(name: str, output: str) 
     assert text.count(" / ") == 2  # 1/Z, for each row and not for each element
 
 
-def exponentials(values: Any) -> Any:
+def exponentials(values: Any, of: Any) -> Any:
     from codegen.backends.numba_origins_support import _exp
 
-    def run(values: Any, made: Any) -> None:
+    def run(values: Any, of: Any, made: Any) -> None:
         for k in range(len(values)):
-            made[k] = _exp(values[k])
+            made[k] = _exp(values[k], of)
 
     made = np.empty_like(values)
-    numba.njit(error_model="numpy")(run)(values, made)
+    numba.njit(error_model="numpy")(run)(values, of, made)
     return made
 
 
-def test_the_exponential() -> None:
+def test_the_exponential_of_float64() -> None:
     """Within 2 u of NumPy's, which is within one of the truth; whole down to the last number."""
+    double = np.empty(0)
     usual = np.concatenate([[0.0], -np.logspace(-300, 2.849, 20_000)])  # exp(-706) is normal
     due = np.exp(usual)
-    assert (abs(exponentials(usual) - due) <= 2 * 2.0**-52 * due).all()
+    assert (abs(exponentials(usual, double) - due) <= 2 * 2.0**-52 * due).all()
     small = np.linspace(-746, -706, 1000)
-    assert (abs(exponentials(small) - np.exp(small)) <= np.maximum(5e-324, 4e-16 * due[-1])).all()
-    found = exponentials(np.array([-np.inf, np.nan, -1e300, 0.0]))
+    least = np.maximum(5e-324, 4e-16 * due[-1])
+    assert (abs(exponentials(small, double) - np.exp(small)) <= least).all()
+    found = exponentials(np.array([-np.inf, np.nan, -1e300, 0.0]), double)
     np.testing.assert_array_equal(found, [0.0, np.nan, 0.0, 1.0])
 
 
-@pytest.mark.parametrize("m", [1, 63, 64, 200])
-def test_the_place_of_the_largest(m: int) -> None:
-    from codegen.backends.numba_origins_support import _LANES, _place_in
+@pytest.mark.parametrize("dtype", [np.float32, np.uint16, np.int16])
+def test_the_exponential_of_narrower_data(dtype: type) -> None:
+    """What interpolation at Chebyshev nodes leaves: |f - p| <= max |f^(n)| h^n / (n! 2^(n - 1))."""
+    h, n = math.log(2) / 2, 7
+    bound = math.exp(2 * h) * h**n / (math.factorial(n) * 2 ** (n - 1))  # relative to exp(-h)
+    assert bound < 4e-9 < 2.0**-24 / 14.9
+    narrow: Any = np.empty(0, dtype)
+    usual = np.concatenate([[0.0], -np.logspace(-300, 2.85, 100_000)])  # to exp(-707.9)
+    due = np.exp(usual)
+    error = abs(exponentials(usual, narrow) - due) / due
+    assert bound / 4 < error.max() <= bound + 4e-13  # k log 2 is rounded: 709 u
+    small = exponentials(np.linspace(-720, -707, 1000), narrow)
+    assert (small[:500] == 0).all()
+    assert (np.diff(small) >= 0).all()
+    found = exponentials(np.array([-np.inf, np.nan, -1e300]), narrow)
+    np.testing.assert_array_equal(found, [0.0, np.nan, 0.0])
 
-    table = np.random.default_rng(m).integers(-50, 50, (20, m)).astype(np.float32)
+
+@pytest.mark.parametrize("m", [1, 63, 64, 200])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_largest_and_its_place(m: int, dtype: type) -> None:
+    from codegen.backends.numba_origins_support import _LANES, _largest_in, _place_of
+
+    table: Any = np.random.default_rng(m).integers(-50, 50, (20, m)).astype(dtype)
     table[0] = -np.inf
-    lanes = np.empty(_LANES)
-    found = [_place_in(table, i, lanes) for i in range(20)]
-    assert found == table.argmax(axis=1).tolist()
-    table[1, m // 2] = np.nan
-    assert 0 <= _place_in(table, 1, lanes) < m
-    table[2] = np.nan
-    assert 0 <= _place_in(table, 2, lanes) < m
+    lanes: Any = np.empty(_LANES, dtype)
+    largest = [_largest_in(table, i, lanes) for i in range(20)]
+    assert largest == table.max(axis=1).tolist()
+    places = [_place_of(largest[i], table, i) for i in range(20)]
+    assert places == table.argmax(axis=1).tolist()
+    table[1, m // 2], table[2] = np.nan, np.nan
+    for i in (1, 2):
+        assert _largest_in(table, i, lanes) == np.fmax.reduce(table[i], initial=-np.inf)
+    assert _place_of(np.nan, table, 1) == m - 1
