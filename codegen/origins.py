@@ -10,7 +10,11 @@ x and dy, and as after every pass it is proved that no result has changed, with 
 undetermined: so a kernel may choose them.  It takes the largest x of the row, and what dy has in
 that place.  Then exp never exceeds 1, and what is left of dy is zero where y is largest.
 
-Statistics are kept as they are of x − a: Z exp(−a) in the place of Z.
+Which layers and which arrays that may be done to is found by trying to prove it: log-softmax, too,
+reads x so in all its kernels and ẋ in jvp, but dy as it is.
+
+Statistics are kept as they are of x − a: Z exp(−a) in the place of Z.  A logarithm of what is made
+of exponentials is taken factor by factor, as log p would be −∞ where p underflows.
 """
 
 from __future__ import annotations
@@ -18,12 +22,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 
-from sympy import Expr, Pow, exp
+from sympy import Expr, Pow, exp, expand_log, log
 
-from codegen.ir import Assign, Program
-from codegen.lower import lower
+from codegen.ir import Assign, Program, is_sum
+from codegen.lower import lower, needed
 from codegen.passes import PASSES, ProgramPass
-from codegen.pipeline import TEXTBOOK, Kernel, Kernels, build, transform
+from codegen.pipeline import (
+    TEXTBOOK,
+    Kernel,
+    Kernels,
+    build,
+    certify_program,
+    transform,
+    unfolded,
+)
 from codegen.schedule import schedule
 from derive.derivation import Derivation, derive
 from derive.expr import (
@@ -38,6 +50,7 @@ from derive.expr import (
 )
 from derive.layer import Layer
 from derive.layers.softmax import SOFTMAX
+from derive.trace import CertificationError
 
 LARGEST = "x_max"  # the origin of x
 NOTES = {LARGEST: "less the largest of its row"}
@@ -58,7 +71,7 @@ def origins_of(kernel: Kernel) -> dict[Var, Var]:
 
 def kernels_of(derivation: Derivation) -> Kernels:
     """The kernels of any layer."""
-    return (build_from_origins if has_origins(derivation.layer) else build)(derivation)
+    return (build_from_origins if has_origins(derivation) else build)(derivation)
 
 
 def with_output_y(layer: Layer) -> Layer:
@@ -71,9 +84,14 @@ def with_output_y(layer: Layer) -> Layer:
 SOFTMAX_Y = with_output_y(SOFTMAX)
 
 
-def has_origins(layer: Layer) -> bool:
-    """Whether a layer's kernels are made here."""
-    return layer in (SOFTMAX, SOFTMAX_Y)
+def has_origins(derivation: Derivation) -> bool:
+    """Whether a layer's kernels are made here: it takes exp of its data, and nothing that forward
+    makes changes with their origin."""
+    layer = derivation.layer
+    if not any(definition.expr == exp(layer.data) for definition in layer):
+        return False
+    program = lower(derivation).forward
+    return _same(program, read_data_from_origin(program, derivation), derivation)
 
 
 def as_in_kernels(derivation: Derivation) -> Derivation:
@@ -141,27 +159,65 @@ def _origin(array: Var, layer: Layer) -> Var:
 # --- Passes ---------------------------------------------------------------------------------------
 
 
-def read_from_origins(program: Program, derivation: Derivation) -> Program:
-    """Every array of the data's size that is read, less its origin."""
-    full = frozenset(derivation.layer.data.axes)
-    return _shifted(program, derivation, [v for v in program.given if free_axes(v) == full])
-
-
 def read_data_from_origin(program: Program, derivation: Derivation) -> Program:
     """The data less their origin, and everything else as it is."""
     return _shifted(program, derivation, [derivation.layer.data])
 
 
-def name_inverses(program: Program, derivation: Derivation) -> Program:
-    """1/Z once for each row, as each element costs a multiplication then, and no division."""
+def read_from_origins(program: Program, derivation: Derivation) -> Program:
+    """The data, and of the other arrays of their size those that no result changes with, less their
+    origins."""
+    data = derivation.layer.data
+    read = [data]
+    for array in program.given:
+        if free_axes(array) != free_axes(data) or array == data:
+            continue
+        if _same(program, _shifted(program, derivation, [*read, array]), derivation):
+            read.append(array)
+    return _shifted(program, derivation, read)
+
+
+def _same(program: Program, changed: Program, derivation: Derivation) -> bool:
+    """Whether it is proved that no result differs."""
+    values = unfolded(program)
+    meaning = {var.label: substitute(var, values) for var in program.results}
+    known = {d.var.label: d for d in restated(derivation.layer).values()}
+    meaning |= {label: definition.expr for label, definition in known.items()}
+    try:
+        certify_program(changed, derivation, meaning, _same.__name__, known)
+    except CertificationError:
+        return False
+    return True
+
+
+def take_logarithms_apart(program: Program, derivation: Derivation) -> Program:
+    """log(exp(x)/Z) as x − log Z, so that no number is made only to take its logarithm."""
+    values: dict[str, Definition] = {}
+    assigns: list[Assign] = []
+    for assign in program.assigns:
+        expr = assign.expr
+        if isinstance(expr, log):
+            expr = expand_log(substitute(expr, values))
+            assign = replace(assign, expr=expr)
+        elif assign.target.is_positive and not is_sum(assign):
+            values[assign.target.label] = Definition(assign.target, substitute(expr, values))
+        assigns.append(assign)
+    definitions = [Definition(a.target, a.expr, a.note) for a in assigns]
+    return needed(program.given, definitions, program.results)
+
+
+def name_per_row(program: Program, derivation: Derivation) -> Program:
+    """1/Z and log Z once for each row, as each element costs a multiplication or an addition then,
+    and no division or logarithm."""
     reduced = frozenset(derivation.layer.reduced_axes)
     named: dict[Expr, Var] = {}
     assigns: list[Assign] = []
 
     def visit(expr: Expr) -> Expr:
-        if isinstance(expr, Pow) and expr.exp == -1 and isinstance(expr.base, Var):
+        if (of := _costly(expr)) is not None:
             if expr not in named and not free_axes(expr) & reduced:
-                named[expr] = Var(f"inv_{expr.base.label}", *expr.base.axes)
+                kind = "log" if isinstance(expr, log) else "inv"
+                named[expr] = Var(f"{kind}_{of.label}", *of.axes)
                 assigns.append(Assign(named[expr], expr, "once for each row"))
             return named.get(expr, expr)
         if isinstance(expr, Var) or not expr.args:
@@ -174,7 +230,18 @@ def name_inverses(program: Program, derivation: Derivation) -> Program:
     return replace(program, assigns=tuple(assigns))
 
 
-ORIGIN_PASSES: tuple[ProgramPass, ...] = (read_from_origins, *PASSES, name_inverses)
+def _costly(expr: Expr) -> Var | None:
+    """Of an inverse or a logarithm of one quantity, that quantity."""
+    if isinstance(expr, log) or (isinstance(expr, Pow) and expr.exp == -1):
+        return expr.args[0] if isinstance(expr.args[0], Var) else None
+    return None
+
+
+ORIGIN_PASSES: tuple[ProgramPass, ...] = (
+    *(read_from_origins, take_logarithms_apart),
+    *PASSES,
+    name_per_row,
+)
 
 
 def _shifted(program: Program, derivation: Derivation, arrays: list[Var]) -> Program:
@@ -209,7 +276,7 @@ def choosing(kernel: Kernel, layer: Layer) -> OriginKernel:
     program, finds = kernel.program, kernel.name == "forward"
     full = frozenset(layer.data.axes)
     arrays = [v for v in program.given if free_axes(v) == full]
-    every = {_origin(array, layer): array for array in arrays}
+    every = {o: array for array in arrays if (o := _origin(array, layer)) in program.given}
     own = {o: array for o, array in every.items() if finds or array != layer.data}
     given = tuple(v for v in program.given if v not in own)
     results = (*own, *program.results) if finds else program.results

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sympy import Expr
+from sympy import Expr, exp, log
 
 from codegen.ir import Pass, Program
 from codegen.lower import lower, u_and_r
@@ -158,19 +158,31 @@ def certify_program(
         known[CENTRE] = Definition(centre, add(mu.var, mul(-1, rest)))
     theirs = derivation.normal_form
     ours = theirs.knowing(known) if known else theirs
-    values = _unfolded(program)
+    values = unfolded(program)
     results = [result for result in program.results if result.label != CENTRE]
     for result in results:
         if result.label not in meaning:
             raise CertificationError(f"{stage} made {result.label} a result of {layer}")
+        made, due = _without_logarithm(
+            substitute(result, values), meaning[result.label], derivation.layer
+        )
         try:
-            made = ours.poly(substitute(result, values))
+            same = ours.poly(made) == theirs.poly(due)
         except NotNormalError as error:
             raise CertificationError(f"{stage} made {result.label} of {layer}: {error}") from error
-        if made != theirs.poly(meaning[result.label]):
+        if not same:
             _check_solved(result, derivation)
             raise CertificationError(f"{stage} changed {result.label} of {layer}")
     return len(results)
+
+
+def _without_logarithm(made: Expr, due: Expr, layer: Layer) -> tuple[Expr, Expr]:
+    """What is due as log p, and what was made in its place, both as powers of e: they are equal if
+    those are, and normal form knows no sum of logarithms."""
+    for definition in layer:
+        if definition.var == due and isinstance(definition.expr, log):
+            return exp(made), definition.expr.args[0]
+    return made, due
 
 
 def _check_solved(result: Var, derivation: Derivation) -> None:
@@ -184,7 +196,7 @@ def _check_solved(result: Var, derivation: Derivation) -> None:
             )
 
 
-def _unfolded(program: Program) -> dict[str, Definition]:
+def unfolded(program: Program) -> dict[str, Definition]:
     """What each assignment comes to, in terms of what is given and of the centre of the data."""
     values: dict[str, Definition] = {}
     for assign in program.assigns:

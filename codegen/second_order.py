@@ -60,7 +60,7 @@ def build_second_order(
         for named in reversed(second.split):
             expr = substitute(expr, {named.var.label: named})
         meaning[definition.var.label] = expr
-    if not has_origins(layer):
+    if not has_origins(derivation):
         program, proofs = transform(program, passes, derivation, meaning)
         return SecondOrderKernel(second, _kernel(program, layer), proofs)
     program, proofs = transform(program, ORIGIN_PASSES, derivation, meaning, restated(layer))

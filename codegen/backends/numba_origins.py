@@ -21,7 +21,7 @@ from codegen.backends.numpy_rows import RETURNS, leave_to_pieces
 from codegen.backends.python_code import code
 from codegen.backends.python_lines import call, signature, statement, tuple_of
 from codegen.ir import Assign, GroupPass, MapPass, Pass, Program, ReducePass, is_sum
-from codegen.names import code_name
+from codegen.names import code_name, unused
 from codegen.origins import LARGEST
 from codegen.pipeline import Kernel
 from codegen.schedule import schedule
@@ -49,6 +49,9 @@ class _Compiled:
         self.data = [code_name(v) for v in core.program.given if free_axes(v) == self.full]
         self.rows = [code_name(v) for v in core.given]
         self.kept = [code_name(v) for v in core.kept]
+        every = (*core.program.given, *(a.target for a in core.program.assigns))
+        names = {code_name(v) for v in every}
+        self.i, self.p = unused("i", names), unused("p", names)  # of a row, and of an element
 
     def _steps(self, program: Program, data: Var) -> list[Pass]:
         """The schedule, with what takes an exponential made once and before the first sum."""
@@ -91,8 +94,9 @@ class _Compiled:
         arrays = [*self.data, *(f"{r}_of" for r in (*self.rows, *self.kept)), *self.of.outputs]
         parameters = [f"{a}: Array" for a in (*arrays, *stored, "lanes")]
         lines = ["@_in_any_order", signature(f"_{self.of.kernel.name}_rows", parameters, "None")]
-        lines += ['    """Row by row."""', "    for i in range(x.shape[0]):"]
-        lines += [f"        {r} = {r}_of[i]" for r in self.rows]
+        i = self.i
+        lines += ['    """Row by row."""', f"    for {i} in range(x.shape[0]):"]
+        lines += [f"        {r} = {r}_of[{i}]" for r in self.rows]
         lines += self._choose()
         by_step = {id(r.step): r for r in self.readings}
         together: list[Reading] = []
@@ -107,33 +111,35 @@ class _Compiled:
             if not (isinstance(step, MapPass) and step.results == self.stored):
                 lines += self._along(together, stored)
                 together = []
-        return "\n".join([*lines, *(f"        {r}_of[i] = {r}" for r in self.kept)])
+        return "\n".join([*lines, *(f"        {r}_of[{i}] = {r}" for r in self.kept)])
 
     def _choose(self) -> list[str]:
         """The origins: the largest of the data, and what other arrays have in its place."""
         names = {code_name(origin): code_name(array) for origin, array in self.of.origins.items()}
         lines = []
         if names.pop(LARGEST, ""):
-            lines.append(f"        {LARGEST} = _largest_in(x, i, lanes)")
+            lines.append(f"        {LARGEST} = _largest_in(x, {self.i}, lanes)")
         if names:
-            lines.append(f"        place = _place_of({LARGEST}, x, i)")
-        return [*lines, *(f"        {o} = _load({array}[i, place])" for o, array in names.items())]
+            lines.append(f"        place = _place_of({LARGEST}, x, {self.i})")
+        read = (f"        {o} = _load({of}[{self.i}, place])" for o, of in names.items())
+        return [*lines, *read]
 
     def _along(self, together: Sequence[Reading], stored: Sequence[str]) -> list[str]:
         """One loop over the elements of a row."""
         lines = [f"        {total} = 0" for one in together if one.sums for total in one.made]
-        lines.append("        for p in range(x.shape[1]):")
+        i, p = self.i, self.p
+        lines.append(f"        for {p} in range(x.shape[1]):")
         for one in together:
-            data = [f"{v}[p]" if v in stored else f"_load({v}[i, p])" for v in one.data]
+            data = [f"{v}[{p}]" if v in stored else f"_load({v}[{i}, {p}])" for v in one.data]
             values = ["x" if v == "of" else v for v in one.values]
             lines += call(f"made = {one.element}", [*data, *values], 12).split("\n")
             for made, value in each(one):
                 if one.sums:
                     lines.append(f"            {made} += {value}")
                 elif made in stored:
-                    lines.append(f"            {made}[p] = {value}")
+                    lines.append(f"            {made}[{p}] = {value}")
                 else:
-                    lines.append(f"            {made}[i, p] = _store({value}, {made})")
+                    lines.append(f"            {made}[{i}, {p}] = _store({value}, {made})")
         return lines
 
     # --- The core ---------------------------------------------------------------------------------

@@ -212,15 +212,15 @@ LINES = replace(
     errors=ERRORS.format(" or an axis that does not fit,"),
     about="""\
 x has any shape; its rows extend along ``axis``, and each is reduced over its own m elements,
-whatever the others are.  What is taken of a row is x less its largest element, x_max, and dy and
-x_dot less what they have in that place: which changes no result, as is proved for any numbers in
-their places, and so nothing overflows, and nothing is lost where one y is all but 1.  float16,
-bfloat16, float32 and float64 are computed in float64, by blocks of whole rows or, of larger rows,
-by pieces, and rounded once; results have the dtype of x.  Beside its arrays a call takes less than
-8 MB, but for backward_staged and jacobian, which take whole arrays.  Strides, byte order and
-read-only inputs are all fine, and inputs are never written to.  NaN and +Inf make their row NaN and
-no other, and so does a row of nothing but -Inf; any other -Inf gives 0.  No NumPy warning
-escapes.""",
+whatever the others are.  What is taken of a row is x less its largest element, x_max, and other
+arrays less what they have in that place, if that changes no result, as is proved for any numbers in
+their places: so exp does not overflow, and nothing is lost where a probability is all but 1.
+float16, bfloat16, float32 and float64 are computed in float64, by blocks of whole rows or, of
+larger rows, by pieces, and rounded once; results have the dtype of x.  Beside its arrays a call
+takes less than 8 MB, but for backward_staged and jacobian, which take whole arrays.  Strides, byte
+order and read-only inputs are all fine, and inputs are never written to.  NaN and +Inf make their
+row NaN and no other, and so does a row of nothing but -Inf; any other -Inf has the exponential 0.
+No NumPy warning escapes.""",
     x="x: an array of at least one axis; float16, bfloat16, float32 or float64.  axis: that of the "
     "rows.  ",
     support=partial(

@@ -194,12 +194,14 @@ class _Body:
 
     def _read(self, var: Var) -> _Operand:
         self.left[var] -= 1
-        if var in self.lies:
-            slot = None if self.left[var] else self.lies[var]
-            return _Operand(code_name(var), whole=True, slot=slot)
-        slot, name = self._slot(), f"{code_name(var)}_{self.box}"
-        self._print(f"{name} = scratch.read({slot}, {code_name(var)}[{self.box}])", "")
-        return _Operand(name, whole=True, slot=slot)
+        name = code_name(var)
+        if var in self.core.program.given:
+            name += f"_{self.box}"
+            if var not in self.lies:
+                self.lies[var] = self._slot()
+                read = f"scratch.read({self.lies[var]}, {code_name(var)}[{self.box}])"
+                self._print(f"{name} = {read}", "")
+        return _Operand(name, whole=True, slot=None if self.left[var] else self.lies[var])
 
     def _folded(self, parts: Sequence[tuple[str, Expr]], target: str, note: str) -> _Operand:
         """Parts one after another, each by its operation; the first is taken as it is."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from sympy import Pow, exp
+from sympy import Expr, Pow, exp, expand_log, log
 
 from codegen.ir import Program
 from codegen.lower import lower
@@ -15,11 +15,12 @@ from codegen.origins import (
     OriginKernel,
     build_from_origins,
     kernels_of,
-    name_inverses,
+    name_per_row,
     origins_of,
     read_data_from_origin,
     read_from_origins,
     restated,
+    take_logarithms_apart,
 )
 from codegen.passes import PASSES
 from codegen.pipeline import TEXTBOOK, transform
@@ -58,8 +59,8 @@ def test_each_kernel_is_given_what_forward_keeps_and_chooses_the_rest() -> None:
 def test_every_pass_of_every_kernel_is_proved() -> None:
     kernels = build_from_origins(derivation_of("softmax"))
     # forward has Z and y, backward, its staged form and jvp one result, the Jacobian u and R.
-    assert kernels.proofs == 6 * 2 + 6 * 1 + 3 * 1 + 6 * 1 + 3 * 2
-    assert build_second_order(derivation_of("softmax")).proofs == 6 * 2
+    assert kernels.proofs == 7 * 2 + 7 * 1 + 3 * 1 + 7 * 1 + 3 * 2
+    assert build_second_order(derivation_of("softmax")).proofs == 7 * 2
 
 
 def test_exp_is_of_nothing_but_what_is_left_of_x() -> None:
@@ -67,6 +68,29 @@ def test_exp_is_of_nothing_but_what_is_left_of_x() -> None:
         for assign in getattr(kernels_of(derivation_of("softmax")), name).program.assigns:
             for power in assign.expr.atoms(exp):
                 assert labels(variables(power.args[0])) == ["x_shifted"]
+
+
+def test_log_softmax_reads_what_it_may_from_origins_and_takes_no_logarithm_of_p() -> None:
+    kernels = kernels_of(derivation_of("log_softmax"))
+    assert labels(kernels.kept) == ["x_max", "Z_shifted"]
+    for name, origins in (("forward", ["x_max"]), ("backward", []), ("jvp", ["x_dot_origin"])):
+        kernel = getattr(kernels, name)
+        assert labels(tuple(origins_of(kernel))) == origins, name
+        for assign in kernel.program.assigns:
+            of = [labels(variables(part)) for part in assign.expr.atoms(exp, log)]
+            assert of in ([], [["x_shifted"]], [["Z_shifted"]]), assign
+
+
+@pytest.mark.parametrize("wrong", [Pow(Z_shifted, -1), Pow(Z_shifted, 2), mul(2, Z_shifted)])
+def test_another_logarithm_is_refused(wrong: Expr) -> None:
+    def damaged(program: Program, derivation: Derivation) -> Program:
+        right = take_logarithms_apart(read_from_origins(program, derivation), derivation)
+        return everywhere(log(Z_shifted), expand_log(log(wrong)))(right)
+
+    derivation = derivation_of("log_softmax")
+    layer = derivation.layer
+    with pytest.raises(CertificationError, match=r"^damaged changed y of log_softmax"):
+        transform(lower(derivation).forward, (damaged,), derivation, restated=restated(layer))
 
 
 def test_the_others_are_as_they_were() -> None:
@@ -83,9 +107,7 @@ def test_no_element_is_divided() -> None:
 
 def test_an_inverse_of_something_else_is_refused() -> None:
     def inverted(program: Program, derivation: Derivation) -> Program:
-        return everywhere(Pow(Z_shifted, -1), Pow(Z_shifted, -2))(
-            name_inverses(program, derivation)
-        )
+        return everywhere(Pow(Z_shifted, -1), Pow(Z_shifted, -2))(name_per_row(program, derivation))
 
     derivation = derive(SOFTMAX_Y)
     program = lower(derivation).backward
