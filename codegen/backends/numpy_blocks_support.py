@@ -344,7 +344,8 @@ def _geometry(
     for batches, n in _boxes(before, rows * fold, fold):
         if cut:
             for positions, size in _boxes(after, max(1, rows // n) * columns, rows):
-                split = math.gcd(size, max(1, rows // n))
+                # Positions of one place of the batch are several rows; of more they lie apart.
+                split = math.gcd(size, rows) if n == 1 else 1
                 index = (*batches, slice(start, stop), *positions)
                 found.append((index, (n * split, size // split)))
         else:
