@@ -27,7 +27,7 @@ from codegen.backends.numpy_layouts import (
     copied,
     layout_of,
 )
-from codegen.backends.numpy_limits import refuse
+from codegen.backends.numpy_limits import refuse, refuse_clashes
 from codegen.backends.numpy_one_size import with_one_size
 from codegen.block import Placement
 from codegen.passes import PASSES
@@ -114,7 +114,9 @@ class NumbaBackend:
             kernels = narrow_kernels(build(kernels.derivation, passes))
         kernels = with_one_size(kernels)
         refuse(kernels, layout)
-        return _ModuleText(kernels, layout, passes).text()
+        text = _ModuleText(kernels, layout, passes).text()
+        refuse_clashes(text, kernels.derivation.layer, layout)
+        return text
 
     def render_block(self, placements: Sequence[Placement]) -> str:
         raise InputError("the numba backend has no kernels for the block; the NumPy backend has")

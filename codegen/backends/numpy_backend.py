@@ -18,7 +18,7 @@ from codegen.backends.numpy_blocks import in_float64
 from codegen.backends.numpy_cores import jacobian_core, staged_core
 from codegen.backends.numpy_deployment import deployment_text
 from codegen.backends.numpy_layouts import BATCH, ArrayLayout, layout_of
-from codegen.backends.numpy_limits import refuse
+from codegen.backends.numpy_limits import refuse, refuse_clashes
 from codegen.backends.numpy_lines import statistics_in_float64
 from codegen.backends.numpy_narrow import IN_BLOCKS, IN_FLOAT32, in_lines
 from codegen.backends.numpy_one_size import with_one_size
@@ -79,7 +79,9 @@ class NumpyBackend:
             if isinstance(kernels.forward, LineKernel):
                 layout = in_lines(layout, kernels.forward)
         refuse(kernels, layout)
-        return ModuleText(kernels, layout).text()
+        text = ModuleText(kernels, layout).text()
+        refuse_clashes(text, kernels.derivation.layer, layout)
+        return text
 
     def render_block(self, placements: Sequence[Placement]) -> str:
         return block_text(placements)

@@ -35,7 +35,8 @@ from derive.functions import Activation, Sigmoid
 from derive.layer import Layer
 
 TEMPLATES = (MODULE, CACHE, FORWARD, BACKWARD, STAGED, JVP)
-IN_CORES = ("row", "block", "float", "m", "inputs")  # what else numpy_cores and numpy_backend print
+# What else cores are printed with, but for what they loop over or are given.
+IN_CORES = ("float", "m", "inputs", "row", "block", "made", "place", "scratch", "work")
 
 IN_COMPREHENSIONS = {"a"}  # bound there alone, where no quantity is mentioned
 
@@ -45,6 +46,43 @@ def refuse(kernels: Kernels, layout: ArrayLayout) -> None:
     layer = kernels.derivation.layer
     _refuse_operations(layer)
     _refuse_names(kernels, layer, taken(layout))
+
+
+def refuse_clashes(text: str, layer: Layer, layout: ArrayLayout) -> None:
+    """Raise InputError if a quantity has the name of something else that a core binds."""
+    support = _defined(layout.support())
+    clashing = {
+        name
+        for node in ast.parse(text).body
+        if isinstance(node, ast.FunctionDef) and node.name not in support
+        for name in _bound_twice(node)
+    }
+    for definition in layer:
+        name = code_name(definition.var)
+        if name in clashing:
+            raise _clash(f"{layer.name}: {definition.var.label}", name)
+
+
+def _bound_twice(function: ast.FunctionDef) -> set[str]:
+    """The names of loops and of parameters that are no arrays, if something else has them too."""
+    fixed: list[str] = []
+    arrays: list[str] = []
+    for argument in function.args.args:
+        kind = ast.unparse(argument.annotation) if argument.annotation else ""
+        (arrays if kind in ("Any", "Array") else fixed).append(argument.arg)
+    for node in ast.walk(function):
+        if isinstance(node, ast.For):
+            fixed += {part.id for part in ast.walk(node.target) if isinstance(part, ast.Name)}
+        elif isinstance(node, ast.Assign):
+            arrays += {part.id for part in node.targets if isinstance(part, ast.Name)}
+    return set(fixed) & set(arrays)
+
+
+def _clash(where: str, name: str) -> InputError:
+    return InputError(
+        f"{where} cannot be called {name} in a generated module, where {name} is something else; "
+        "call it otherwise"
+    )
 
 
 @cache
@@ -96,10 +134,7 @@ def _refuse_names(kernels: Kernels, layer: Layer, hidden: frozenset[str]) -> Non
         if name in named:
             raise InputError(f"{where} would be called {name} in the module, as is {named[name]}")
         if name in made or (name in hidden and (label, name) != (sizes.get("m"), "m")):
-            raise InputError(
-                f"{where} cannot be called {name} in a NumPy module, where {name} is "
-                "something else; call it otherwise"
-            )
+            raise _clash(where, name)
         named[name] = label
 
 

@@ -13,6 +13,7 @@ from sympy import sqrt
 from codegen.backends import BACKENDS
 from codegen.backends.numpy_layouts import BATCH
 from codegen.backends.numpy_limits import refuse, taken
+from codegen.emit import render
 from codegen.pipeline import Kernels, build
 from derive.derivation import derive
 from derive.errors import InputError
@@ -73,7 +74,7 @@ def test_a_name_that_means_something_else_in_the_module(name: str, what: str) ->
     except LayerError:  # the derivation has a use for it already
         return
     said = refused(layer)
-    assert f"{name} cannot be called {name} in a NumPy module" in said
+    assert f"{name} cannot be called {name} in a generated module" in said
 
 
 @pytest.mark.parametrize("name", ["class", "lambda", "None", "2x", "x hat", "x-y", "", "_x", "ĝ.h"])
@@ -204,3 +205,26 @@ def test_a_constant_for_each_channel() -> None:
         module.forward(data, r=np.ones(3))
     with pytest.raises(TypeError, match="'r'"):
         module.forward(data)
+
+
+def toy(name: str, *, by_rows: bool) -> Layer:
+    """A layer with one statistic, of the name."""
+    sizes, reduced, kept = ("n (N), q (m)", "q", "n") if by_rows else ("n (m), q (C)", "n", "q")
+    return parse_layer(
+        f"layer toy: Toy\naxes: {sizes}\nx[n, q]; gamma[q]; eps > 0\n"
+        f"mu[{kept}] = mean[{reduced}](x)\n{name}[{kept}] = sum[{reduced}]((x - mu)^2)\n"
+        f"y[n, q] = gamma * (x - mu) / sqrt({name} + eps)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("backend", "by_rows", "name"),
+    [
+        *(("numpy", False, "part"), ("numpy", True, "block"), ("numba", False, "work")),
+        *(("numba", True, "i"), ("numba", True, "g"), ("numba", True, "s")),
+    ],
+)
+def test_a_name_that_a_core_has_for_something_else(backend: str, by_rows: bool, name: str) -> None:
+    assert "energy" in render(toy("energy", by_rows=by_rows), BACKENDS[backend])
+    with pytest.raises(InputError, match=f"^toy: {name} cannot be called {name} in a generated"):
+        render(toy(name, by_rows=by_rows), BACKENDS[backend])
