@@ -161,11 +161,11 @@ def _sum(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.AugAssign):
         yield f"{ast.unparse(node.target)} = {ast.unparse(node.value)}"
         yield "pass"
-    if (call := _method(node, "total")) and ast.unparse(call.func) == "block.total":
-        yield f"(2 * {ast.unparse(call)})"
-        if len(call.args) > 1:
-            yield from (f"block.total({ast.unparse(argument)})" for argument in call.args)
-    elif call:
+    if call := _method(node, "plus"):
+        sums, *factors = (ast.unparse(argument) for argument in call.args)
+        yield from (sums, f"(2 * {ast.unparse(call)})")
+        yield from (f"block.plus({sums}, {factor})" for factor in factors if len(factors) > 1)
+    if (call := _method(node, "total")) and ast.unparse(call.func) == "layout.total":
         summed = _text(call.args[0])
         yield f"(layout.total({summed}) / layout.m)"
         yield f"np.add.reduce({summed}, axis=layout.axis, keepdims=True)"
@@ -192,7 +192,7 @@ def _sum(node: ast.AST) -> Iterator[str]:
 def _blocks(node: ast.AST) -> Iterator[str]:
     if _method(node, "blocks") or _method(node, "pieces"):
         blocks = ast.unparse(node)
-        yield f"[next({blocks})]"
+        yield f"[next(iter({blocks}))]"
         yield f"list({blocks})[1:]"
         yield f"list({blocks})[:-1]"
     if isinstance(node, ast.Subscript) and ast.unparse(node.slice) in INDICES:

@@ -40,8 +40,8 @@ PART_REWRITES: tuple[tuple[str, str, str], ...] = (
     ("left in scratch", "if self._lies_in(array):\n            return\n", "return\n"),
     # few elements
     ("pieces of scratch overlap", "self.taken = stop + -stop % 8", "self.taken = start + 1"),
-    ("float64 centred at the first", "if np.can_cast(x.dtype, np.float32):", "if True:"),
-    ("positions left out of sums", "elif places == 1:", "elif True:"),
+    ("few elements never centred", "if self.small(sums, squares", "if True or self.small(sums"),
+    ("positions left out of sums", ".dot(ones[:places])", "[:, 0]"),
 )
 
 

@@ -56,6 +56,9 @@ class Number:
         """What np.sqrt asks of an object; NotASquare outside the field."""
         return Number(self.over.sqrt(self.value), self.over)
 
+    def __bool__(self) -> bool:
+        return bool(self.value != 0)
+
     def __gt__(self, other: Number | int) -> bool:
         return bool(self.value > (other.value if isinstance(other, Number) else other))
 

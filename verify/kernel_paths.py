@@ -74,7 +74,7 @@ def _by_blocks(own: dict[str, Any]) -> Iterator[None]:
 
 PATHS = (
     *(Path(True, False, 2, 2), Path(True, True, 4, 3), Path(False, False, 8, 3)),
-    Path(False, False, 8, 3, at_once=True),
+    *(Path(False, zero, 8, 3, at_once=True) for zero in (True, False)),
 )
 AT_ONCE = "_AT_ONCE"  # a module's number of elements that are few
 SHORTEST = "_SHORTEST"  # and of those of a line that is long enough for float32
@@ -136,6 +136,7 @@ class Guide:
 
         def centre(work: Any, x: Array) -> Array:
             found: Array = self.centres[type(work)](work, x)
+            found = found + 0 * x.flat[0]  # zeros among exact numbers are whole
             return found if error is None else found + error[work.part.own]
 
         def holds(work: Any, values: Sequence[Array], left: Pairs = (), of_all: Pairs = ()) -> bool:
@@ -146,7 +147,7 @@ class Guide:
 
         self.module._Work.holds = holds
         self.module._Work.centre = self.module._Few.centre = centre
-        self.module._Work.small = lambda *_: path.zero
+        self.module._Work.small = self.module._Few.small = lambda *_: path.zero
         self.of_sums = 0 if path.zero else 3
 
         def centre_of_sums(work: Any, array: Array) -> Array:

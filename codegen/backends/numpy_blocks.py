@@ -206,10 +206,10 @@ class _Part:
         return [*lines, *(self._line(f"{name} = work.per_channel({name})") for name in wanted)]
 
     def _total(self, assign: Assign) -> str:
-        arrays = ", ".join(self._array(var) for var in _factors(assign.expr.body))
+        arrays = [self._array(var) for var in _factors(assign.expr.body)]
         deeper = 8 if assign.target in self.told else 4
-        text = f"{code_name(assign.target)}[block.columns] += block.total({arrays})"
-        return self._line(text, deeper)
+        sums = code_name(assign.target)
+        return call(f"{sums} = block.plus", [sums, *arrays], self.depth + deeper)
 
     def _map(self, step: MapPass) -> list[str]:
         lines = [self._line("# One reading of the data: the result, rounded once as it is stored.")]

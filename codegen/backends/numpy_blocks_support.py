@@ -292,6 +292,11 @@ class _Block:
     def _lies_in(self, array: Array) -> bool:
         return array.dtype == self.work.dtype and array.flags.c_contiguous
 
+    def plus(self, sums: Array, one: Array, other: Array | None = None) -> Array:
+        """Sums of columns, to which those of the block have been added."""
+        sums[self.columns] += self.total(one, other)
+        return sums
+
     def total(self, one: Array, other: Array | None = None) -> Array:
         """The sum over the rows of a matrix, or of the products of two; a few rows at a time."""
         rows, columns = self.shape

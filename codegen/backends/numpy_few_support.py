@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from codegen.backends.numpy_support import _WIDE, Array, _Layout
 # --- copied from here on ---
 
 _AT_ONCE = 2**15  # elements, up to which the calls for blocks cost more than float64 does
+_FAR, _NEAR = 1024, 4  # squares of means beside variances that float32, float64 data may have
 _LONG_ROWS = 4  # that few elements are folded into: NumPy is fast along them
 _spare = threading.local()  # a thread's scratch after its last call: fresh memory is slow
 
@@ -31,6 +32,9 @@ def _folded(batch: int, channels: int, places: int) -> tuple[tuple[int, int, int
     rows = next(some, batch)
     fold = batch // rows
     return (fold, channels, places), (rows, fold * channels * places)
+
+
+_known_ones: Callable[..., Array] = lru_cache(maxsize=1)(np.ones)
 
 
 class _Few:
@@ -50,23 +54,27 @@ class _Few:
         self.taken = 0
         self.nothing = np.zeros(self.group_shape, _WIDE)
         self.centre_row: Array | None = None
+        self.products: Array | None = None  # scratch for them
         self.known: dict[int, Array] = {}  # where what has been read is, and what was made of it
+        self.used: list[int] = []  # what has been read of a block
+        self.sums: dict[tuple[int, int], Array] = {}  # of what was read, found for the centre
 
     def give_back(self) -> None:
         """Scratch to be used again."""
         _spare.scratch = self.scratch
 
-    def works(self, *_: Array) -> Iterator[_Few]:
+    def works(self, *_: Array) -> tuple[_Few]:
         """The only way to compute this part."""
-        yield self
+        return (self,)
 
     def in_float64(self) -> _Few:
         """The same."""
         return self
 
-    def blocks(self) -> Iterator[_Few]:
-        """The only block."""
-        yield self
+    def blocks(self) -> tuple[_Few]:
+        """The only block, of which nothing is in use yet."""
+        self.used.clear()
+        return (self,)
 
     def room(self, dtype: Any = None) -> Array:
         """The next piece of scratch, of the data's size."""
@@ -84,8 +92,8 @@ class _Few:
         return piece.reshape(shape)
 
     def zeros(self) -> Array:
-        """Where sums are added up."""
-        return np.zeros(self.shape[1], _WIDE)
+        """What sums begin with."""
+        return self.nothing
 
     def per_channel(self, sums: Array) -> Array:
         """Sums in the shape that broadcasts against the data."""
@@ -98,23 +106,32 @@ class _Few:
         return row.reshape(-1)
 
     def row_if_any(self, values: Array) -> Array | None:
-        """The same, or None if they are the zeros of this object."""
-        if values is self.nothing:
+        """The same, or None if all values are zero."""
+        if values is self.nothing or not values.any():
             return None
         if self.centre_row is None:
             self.centre_row = self.row(values)
         return self.centre_row
 
     def centre(self, x: Array) -> Array:
-        """Numbers that x may be centred at: the first ones, which are near enough to the means for
-        float64 unless x is as wide."""
+        """Numbers that x may be centred at: zero if no mean is far from it beside the deviations;
+        or the first ones, which are near enough to the means for float64 unless x is as wide."""
         matrix = self.read(x)
+        sums, squares = self.total(matrix), self.total(matrix, matrix)
+        if self.small(sums, squares, _FAR if np.can_cast(x.dtype, np.float32) else _NEAR):
+            self.sums = {(id(matrix), id(None)): sums, (id(matrix), id(matrix)): squares}
+            return self.nothing
         firsts = matrix.reshape(self.shape)[:1, :, :1].reshape(self.group_shape)
         if np.can_cast(x.dtype, np.float32):
             return firsts.copy()
         from_first = np.subtract(matrix, self.row(firsts), self.room())
         means: Array = firsts + self.per_channel(self.total(from_first)) / self.m
         return means
+
+    def small(self, sums: Array, squares: Array, beside: int) -> bool:
+        """Whether no mean squared is beyond so many times its channel's variance."""
+        of_means = sums * sums
+        return bool((beside * (self.m * squares - of_means) >= of_means).all())
 
     def centre_of_sums(self, _: Array) -> Array:
         """Zero: sums in float64 may be about any number."""
@@ -135,6 +152,7 @@ class _Few:
                 matrix = self.room()
                 np.copyto(matrix.reshape(array.shape), array)
             self.known[id(array)] = matrix
+        self.used.append(id(matrix))
         return matrix
 
     def less(self, one: Array, row: Array | None, _: Array | None = None) -> Array:
@@ -153,8 +171,10 @@ class _Few:
         return np.multiply(one, row, self.over(one) if into is None else into)
 
     def over(self, one: Array) -> Array:
-        """Where what is made of a matrix may be written: over it if it is scratch."""
-        return one if one.base is self.scratch else self.room()
+        """Where what is made of a matrix may be written: over it if it is scratch that no other
+        array is read from."""
+        own = one.base is self.scratch and self.used.count(id(one)) < 2
+        return one if own else self.room()
 
     def place(self, array: Array) -> Array | None:
         """The place of a result, unless that is of another type or order."""
@@ -171,16 +191,24 @@ class _Few:
         else:
             np.copyto(array, made.reshape(array.shape), casting="unsafe")
 
+    def plus(self, _: Array, one: Array, other: Array | None = None) -> Array:
+        """The sums over the batch, of the only block."""
+        return self.total(one, other)
+
     def total(self, one: Array, other: Array | None = None) -> Array:
         """The sum over the batch, or of the products of two."""
+        found = self.sums.get((id(one), id(other)))
+        if found is not None:
+            return found
         batch, channels, places = self.shape
-        total: Array
         if other is not None:
-            total = np.einsum("ncp,ncp->c", one.reshape(self.shape), other.reshape(self.shape))
-        elif places == 1:
-            total = np.matmul(np.ones(batch, _WIDE), one.reshape(batch, channels))
-        else:
-            total = np.einsum("ncp->c", one.reshape(self.shape))
+            if self.products is None:
+                self.products = self.room()
+            one = np.multiply(one, other, self.products)
+        ones = _known_ones(_AT_ONCE, _WIDE)
+        total: Array = ones[:batch].dot(one.reshape(batch, channels * places))
+        if places > 1:
+            total = total.reshape(channels, places).dot(ones[:places])
         return total
 
     def _lies_in(self, array: Array) -> bool:

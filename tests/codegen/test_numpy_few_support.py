@@ -96,3 +96,27 @@ def test_float64_data_are_centred_near_their_means_and_others_at_their_first() -
     centre = _Few(_layout(x, 1)).centre(single)
     assert (centre == single[:1]).all()
     assert centre.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("dtype", "mean", "far"),
+    [("f8", 0, 0), ("f8", 1, 0), ("f8", 3, 1), ("f4", 20, 0), ("f4", 40, 1), ("f2", 20, 0)],
+)
+def test_nothing_is_subtracted_where_all_means_are_near_zero(
+    dtype: str, mean: float, far: bool
+) -> None:
+    x = np.random.default_rng(1).normal((0, mean, -mean), 1.0, (400, 3)).astype(dtype)
+    few = _Few(_layout(x, 1))
+    assert few.centre(x).any() == far
+    if not far:
+        matrix = few.read(x)
+        assert few.total(matrix) is few.sums[id(matrix), id(None)]  # found once
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan, 1e200])
+def test_where_squares_say_nothing_data_are_centred(value: float) -> None:
+    x = np.full((4, 2), value)
+    with np.errstate(all="ignore"):
+        few = _Few(_layout(x, 1))
+        assert few.centre(x) is not few.nothing
+        assert few.centre(np.zeros_like(x)) is few.nothing
