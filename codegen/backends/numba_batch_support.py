@@ -34,7 +34,7 @@ from codegen.backends.numpy_support import _BLOCK, _WIDE, Array, _Layout, _wide
 # computed in float32 if this loses nothing: on float32 data that would be hardly faster, as it is
 # memory that they wait for.  Arrays that do not lie so are copied, block by block.
 _RUN = 24  # elements from which on a run is worth a loop of its own
-_LANES = 64, 256  # elements of a row that is too short, and of several together
+_LANES = 128, 256  # elements of a row that is too short, and of several together
 _PLACES = (None,) * 4  # how many rows at once, in a form whose length compiled code knows
 _NEAR, _SMALL = 512, 2**18  # elements of a row, or of an array, that stay in a near cache
 _LARGE, _LEFT = 2.0**60, 16  # what float32 is for: sizes, and how little is left of squares
@@ -140,7 +140,7 @@ def _threads(shape: tuple[int, ...]) -> tuple[int, int]:
 def _in_one_call(layout: _Layout, *arrays: Array) -> list[Array]:
     """The arrays as (before, channels, after) if one thread can read all as they lie; else none."""
     dtype, whole = arrays[0].dtype, _whole(layout.shape, layout.axis)
-    if not (layout.channels and layout.m) or _threads(whole)[1] > 1:
+    if 0 in whole or _threads(whole)[1] > 1:
         return []
     for array in arrays:
         if not _in_order(array, dtype):
@@ -231,7 +231,8 @@ def _vectors(*values: Array) -> tuple[Array, ...]:
 
 def _spread(layout: _Layout, values: Sequence[Array] | Array) -> tuple[Array, ...]:
     """Values of each channel in the shape that broadcasts against the data."""
-    return tuple(np.asarray(values).reshape(len(values), *layout.group_shape))
+    shape = layout.group_shape
+    return tuple([value.reshape(shape) for value in values])
 
 
 @lru_cache(maxsize=256)

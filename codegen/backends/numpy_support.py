@@ -130,6 +130,8 @@ def _per_channel(
 
 def _real(name: str, value: float) -> float:
     """A real number of any kind, unchanged but for its type."""
+    if isinstance(value, float):
+        return float(value)
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}; a real number is needed")
     return float(value)
@@ -204,6 +206,8 @@ def _results(
 
     ``out`` is an array for the first, or a tuple with an array or None for each.
     """
+    if out is None:
+        return [np.empty(shape, dtype) for shape in shapes.values()]
     outs = [out, *[None] * (len(shapes) - 1)] if not isinstance(out, tuple) else list(out)
     if len(outs) != len(shapes):
         raise ValueError(

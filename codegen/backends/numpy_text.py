@@ -84,7 +84,7 @@ def forward(
     x = _array("x", x)
     layout = _layout(x, {options})
 {setup}    (y,) = _results(out, {{"y": x.shape}}, x.dtype, replaces=x, apart={apart})
-    if _overlap(y, x):
+    if out is not None and _overlap(y, x):
         x = x.copy()  # y replaces it, and the cache has to stay valid
     with np.errstate(all="ignore"):
 {core_call}

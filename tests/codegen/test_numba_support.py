@@ -154,7 +154,8 @@ def test_what_float32_has_room_for() -> None:
 def test_rows_of_several_channels_side_by_side() -> None:
     values = np.array([1.0, 2.0])
     assert _by_rows((7, 2, 3), 2) == (6, (2, 1, 18))  # three rows of six together
-    assert _by_rows((7, 100, 1), 2) == (6, (2, 3, 100))
+    assert _by_rows((9, 100, 1), 2) == (8, (2, 2, 200))  # two rows of a hundred
+    assert _by_rows((7, 128, 1), 2) == (6, (2, 3, 128))
     assert _by_rows((7, 2, 100), 2)[0] == 0  # runs
     row = _side_by_side(values, 3, 12)
     assert row.tolist() == [1, 1, 1, 2, 2, 2, 1, 1, 1, 2, 2, 2]

@@ -139,9 +139,15 @@ def test_samples_are_taken_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: dict[str, Callable[[], Any]] = {n: partial(order.append, n) for n in "ab"}
     monkeypatch.setattr(worker, "SHORTEST", 0.0)
     samples = worker.interleaved(calls, 0.0)
-    assert "".join(order) == "ab" + "ab" * worker.ROUNDS[0]
+    assert "".join(order) == "aaabbb" + "ab" * worker.ROUNDS[0]  # how long each takes, first
     assert {len(found) for found in samples.values()} == {worker.ROUNDS[0]}
     assert all(math.isfinite(s) for found in samples.values() for s in found)
+
+
+def test_what_is_repeated_is_called_once_before() -> None:
+    order: list[str] = []
+    worker._once(partial(order.append, "a"), 3)
+    assert len(order) == 4
 
 
 def test_the_kept_setting_is_offered_under_glibc_only(monkeypatch: pytest.MonkeyPatch) -> None:
