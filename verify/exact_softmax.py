@@ -144,7 +144,7 @@ def _some_place_of(_: Number, x: Array, i: int) -> int:
     return i % int(x.shape[1])
 
 
-def _some_number_in(x: Array, i: int, _: Array) -> Any:
+def _some_number_in(x: Array, i: int) -> Any:
     """What is there, as compiled loops ask."""
     return x[i, i % x.shape[1]]
 

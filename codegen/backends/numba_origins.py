@@ -92,7 +92,7 @@ class _Compiled:
     def loop(self) -> str:
         stored = [code_name(a.target) for a in self.stored]
         arrays = [*self.data, *(f"{r}_of" for r in (*self.rows, *self.kept)), *self.of.outputs]
-        parameters = [f"{a}: Array" for a in (*arrays, *stored, "lanes")]
+        parameters = [f"{a}: Array" for a in (*arrays, *stored)]
         lines = ["@_in_any_order", signature(f"_{self.of.kernel.name}_rows", parameters, "None")]
         i = self.i
         lines += ['    """Row by row."""', f"    for {i} in range(x.shape[0]):"]
@@ -118,7 +118,7 @@ class _Compiled:
         names = {code_name(origin): code_name(array) for origin, array in self.of.origins.items()}
         lines = []
         if names.pop(LARGEST, ""):
-            lines.append(f"        {LARGEST} = _largest_in(x, {self.i}, lanes)")
+            lines.append(f"        {LARGEST} = _largest_in(x, {self.i})")
         if names:
             lines.append(f"        place = _place_of({LARGEST}, x, {self.i})")
         read = (f"        {o} = _load({of}[{self.i}, place])" for o, of in names.items())

@@ -21,7 +21,6 @@ from codegen.backends.numba_support import (
     _compiled,
     _in_order,
     _load,
-    _load_as,
     _together,
 )
 from codegen.backends.numpy_rows_support import _Layout
@@ -33,7 +32,7 @@ from codegen.backends.numpy_support import _WIDE, Array
 # for one scratch of the size of a row, which stays in the cache.  Rows that do not lie so in memory
 # are copied, block by block; longer ones than there is room for NumPy computes in pieces.
 _ROOM = 2**17  # elements of the longest row that is computed at once
-_LANES = 64  # elements that are compared side by side
+_BUT_SIGN = 2**63 - 1  # the bits of a float64 but its sign
 
 
 def _exp(value: Any, of: Array) -> Any:
@@ -99,25 +98,14 @@ overload(_exp, strict=False, jit_options={"fastmath": {"contract"}})(_exp_compil
 
 
 @_compiled
-def _largest_in(x: Array, i: Any, lanes: Array) -> Any:
-    """The largest of row i, whatever NaN is in it."""
-    m = x.shape[1]
-    whole = m - m % _LANES
-    lanes[:] = -np.inf
-    for start in range(0, whole, _LANES):
-        for k in range(_LANES):
-            value = _load_as(lanes[k], x[i, start + k])
-            lanes[k] = value if value > lanes[k] else lanes[k]
-    for k in range(m - whole):
-        value = _load_as(lanes[k], x[i, whole + k])
-        lanes[k] = value if value > lanes[k] else lanes[k]
-    half = _LANES // 2
-    while half:
-        for k in range(half):
-            value = lanes[half + k]
-            lanes[k] = value if value > lanes[k] else lanes[k]
-        half //= 2
-    return np.float64(lanes[0])
+def _largest_in(x: Array, i: Any) -> Any:
+    """The largest of row i, as integers: the bits of positive floats have their order, those of
+    negative ones with all turned but the sign, too.  NaN is anything."""
+    largest = np.int64(-(2**63))
+    for p in range(x.shape[1]):
+        bits = np.float64(_load(x[i, p])).view(np.int64)
+        largest = max(largest, bits ^ ((bits >> 63) & _BUT_SIGN))
+    return np.int64(largest ^ ((largest >> 63) & _BUT_SIGN)).view(np.float64)
 
 
 @_compiled
@@ -186,7 +174,5 @@ def _share_lines(
         share = slice(k * count // threads, (k + 1) * count // threads)
         own, values = [a[share] for a in tables], [v[share] for v in vectors]
         scratch = np.empty((stored, m), _WIDE)
-        lanes = np.empty(_LANES, own[0].dtype if own[0].dtype == _WIDE else np.float32)
-        every = (*own[:inputs], *values, *own[inputs:], *scratch, lanes)
-        tasks.append(partial(loop, *every))
+        tasks.append(partial(loop, *own[:inputs], *values, *own[inputs:], *scratch))
     _together(tasks)
