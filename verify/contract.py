@@ -34,6 +34,7 @@ from verify.contract_calls import CALL_CLAUSES, OPTIONAL
 from verify.contract_edges import EDGE_CLAUSES
 from verify.contract_inference import INFERENCE_CLAUSES
 from verify.contract_second_order import SECOND_ORDER_CLAUSES
+from verify.contract_sizes import SIZE_CLAUSES
 from verify.contract_statistics import STATISTICS_CLAUSES
 from verify.contract_vectors import VECTOR_CLAUSES
 from verify.examiner import AbsentError, Examiner, NotApplicableError, ViolationError
@@ -50,6 +51,7 @@ CLAUSES: tuple[Clause, ...] = (
     *STATISTICS_CLAUSES,
     *VECTOR_CLAUSES,
     *SECOND_ORDER_CLAUSES,
+    *SIZE_CLAUSES,
 )
 
 
