@@ -43,11 +43,12 @@ class _Layout:
         self.reduced = tuple(k for k in range(len(view)) if k not in kept)
         self.rows = tuple(view[k] for k in kept)
         self.m = math.prod(view[k] for k in self.reduced)
+        self.each = tuple(n if k in kept else 1 for k, n in enumerate(view))
         self.spread = tuple(n if k in learnt else 1 for k, n in enumerate(view))
 
     def per_row(self) -> Array:
         """Room for one value for each row, in the shape that broadcasts against the data."""
-        return np.empty([n if k in self.kept else 1 for k, n in enumerate(self.view)], _WIDE)
+        return np.empty(self.each, _WIDE)
 
     def zeros(self) -> Array:
         """Where the gradient of a parameter is added up, block by block."""
