@@ -311,7 +311,7 @@ def _mutant(lines: list[bytes], node: ast.AST, text: str, operator: str, functio
 
 REWRITES: tuple[tuple[str, str, str], ...] = (
     # precision and NumPy's state
-    ("computed in float32", "_WIDE: Any = np.float64", "_WIDE: Any = np.float32"),
+    ("computed in float32", "_WIDE: Any = np.dtype(np.float64", "_WIDE: Any = np.dtype(np.float32"),
     ("errstate removed", 'np.errstate(all="ignore")', "np.errstate()"),
     ("block not widened", "block.astype(_WIDE, copy=False)", "block"),
     (

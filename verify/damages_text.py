@@ -41,7 +41,7 @@ PART_REWRITES: tuple[tuple[str, str, str], ...] = (
     # few elements
     ("pieces of scratch overlap", "self.taken = stop + -stop % 8", "self.taken = start + 1"),
     ("few elements never centred", "if self.small(sums, squares", "if True or self.small(sums"),
-    ("positions left out of sums", ".dot(ones[:places])", "[:, 0]"),
+    ("positions left out of sums", ".dot(_ones(places))", "[:, 0]"),
 )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.backends.numpy_few_support import _AT_ONCE, _Few
+from codegen.backends.numpy_few_support import _AT_ONCE, _SHARE, _Few
 from codegen.backends.numpy_half_support import _from_half, _to_half
 from codegen.backends.numpy_support import _WIDE, Array, _Layout
 
@@ -83,7 +83,7 @@ def _parts(layout: _Layout) -> Iterator[_Part | _Few]:
     size = layout.m * layout.channels
     if not size:
         return
-    if size <= _AT_ONCE:
+    if size <= _AT_ONCE and layout.channels <= _AT_ONCE // _SHARE:
         few = _Few(layout)
         yield few
         few.give_back()

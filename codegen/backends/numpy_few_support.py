@@ -18,23 +18,34 @@ from codegen.backends.numpy_support import _WIDE, Array, _Layout
 
 # --- copied from here on ---
 
-_AT_ONCE = 2**15  # elements, up to which the calls for blocks cost more than float64 does
-_FAR, _NEAR = 1024, 4  # squares of means beside variances that float32, float64 data may have
+_AT_ONCE = 2**17  # elements, up to which the calls for blocks cost more than float64 does
+_SHARE = 16  # of them that there are channels at most: of each there are many values
+_ROOMS = 5  # of so many elements in scratch
+_MOST, _MOST_WIDE = 0.999, 0.8  # of mean squares that squares of means may be, or of float64 data
 _LONG_ROWS = 4  # that few elements are folded into: NumPy is fast along them
 _spare = threading.local()  # a thread's scratch after its last call: fresh memory is slow
 
 
 @lru_cache(maxsize=256)
-def _folded(batch: int, channels: int, places: int) -> tuple[tuple[int, int, int], tuple[int, int]]:
-    """Of few elements as a matrix: what a row is, with some of the batch folded into it, and how
-    many rows there are of how many elements."""
+def _folded(
+    shape: tuple[int, ...], axis: int
+) -> tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int]]:
+    """Batch, channels, places; and of few elements as a matrix: what a row is, with some of the
+    batch folded into it, and how many rows there are of how many elements."""
+    batch, channels, places = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
     some = (n for n in range(_LONG_ROWS, 4 * _LONG_ROWS) if batch % n == 0)
     rows = next(some, batch)
     fold = batch // rows
-    return (fold, channels, places), (rows, fold * channels * places)
+    matrix = rows, fold * channels * places
+    return (batch, channels, places), (fold, channels, places), matrix
 
 
-_known_ones: Callable[..., Array] = lru_cache(maxsize=1)(np.ones)
+_known_ones: Callable[..., Array] = lru_cache(maxsize=32)(np.ones)
+
+
+def _ones(count: int) -> Array:
+    """As many ones, of a power of two that are kept."""
+    return _known_ones(2 ** (count - 1).bit_length(), _WIDE)[:count]
 
 
 class _Few:
@@ -46,15 +57,12 @@ class _Few:
 
     def __init__(self, layout: _Layout) -> None:
         self.part, self.m, self.group_shape = self, layout.m, layout.group_shape
-        before, after = layout.shape[: layout.axis], layout.shape[layout.axis + 1 :]
-        self.shape = math.prod(before), layout.channels, math.prod(after)
-        self.row_shape, self.matrix = _folded(*self.shape)
+        self.shape, self.row_shape, self.matrix = _folded(layout.shape, layout.axis)
         spare = _spare.__dict__.pop("scratch", None)  # nobody else's meanwhile
-        self.scratch: Array = np.empty(8 * _AT_ONCE, _WIDE) if spare is None else spare
+        self.scratch: Array = np.empty(_ROOMS * _AT_ONCE, _WIDE) if spare is None else spare
         self.taken = 0
         self.nothing = np.zeros(self.group_shape, _WIDE)
         self.centre_row: Array | None = None
-        self.products: Array | None = None  # scratch for them
         self.known: dict[int, Array] = {}  # where what has been read is, and what was made of it
         self.used: list[int] = []  # what has been read of a block
         self.sums: dict[tuple[int, int], Array] = {}  # of what was read, found for the centre
@@ -82,7 +90,7 @@ class _Few:
 
     def _piece(self, shape: tuple[int, ...], dtype: Any = None) -> Array:
         size, start = math.prod(shape), self.taken
-        stop = start + size
+        stop = start + (size if dtype is None else -(-size // 2))  # which takes half the bytes
         if stop > len(self.scratch):
             return np.empty(shape, dtype or _WIDE)
         self.taken = stop + -stop % 8  # a line of the cache is shared by no two
@@ -118,7 +126,7 @@ class _Few:
         or the first ones, which are near enough to the means for float64 unless x is as wide."""
         matrix = self.read(x)
         sums, squares = self.total(matrix), self.total(matrix, matrix)
-        if self.small(sums, squares, _FAR if np.can_cast(x.dtype, np.float32) else _NEAR):
+        if self.small(sums, squares, _MOST_WIDE if x.dtype.char == "d" else _MOST):
             self.sums = {(id(matrix), id(None)): sums, (id(matrix), id(matrix)): squares}
             return self.nothing
         firsts = matrix.reshape(self.shape)[:1, :, :1].reshape(self.group_shape)
@@ -128,10 +136,9 @@ class _Few:
         means: Array = firsts + self.per_channel(self.total(from_first)) / self.m
         return means
 
-    def small(self, sums: Array, squares: Array, beside: int) -> bool:
-        """Whether no mean squared is beyond so many times its channel's variance."""
-        of_means = sums * sums
-        return bool((beside * (self.m * squares - of_means) >= of_means).all())
+    def small(self, sums: Array, squares: Array, part: float) -> bool:
+        """Whether no mean squared is beyond this part of its channel's mean square."""
+        return bool((part * self.m * squares - sums * sums).min() >= 0)
 
     def centre_of_sums(self, _: Array) -> Array:
         """Zero: sums in float64 may be about any number."""
@@ -144,10 +151,11 @@ class _Few:
             if self._lies_in(array):
                 matrix = array.reshape(self.matrix)
             elif array.dtype.char == "e" and array.dtype.isnative:
+                matrix, taken = self.room(), self.taken
                 single = self.room(np.float32)
                 _from_half(array, single.reshape(array.shape))
-                matrix = self.room()
                 np.copyto(matrix, single)
+                self.taken = taken
             else:
                 matrix = self.room()
                 np.copyto(matrix.reshape(array.shape), array)
@@ -202,13 +210,12 @@ class _Few:
             return found
         batch, channels, places = self.shape
         if other is not None:
-            if self.products is None:
-                self.products = self.room()
-            one = np.multiply(one, other, self.products)
-        ones = _known_ones(_AT_ONCE, _WIDE)
-        total: Array = ones[:batch].dot(one.reshape(batch, channels * places))
+            taken = self.taken
+            one = np.multiply(one, other, self.room())
+            self.taken = taken  # as only their sums are needed
+        total: Array = _ones(batch).dot(one.reshape(batch, channels * places))
         if places > 1:
-            total = total.reshape(channels, places).dot(ones[:places])
+            total = total.reshape(channels, places).dot(_ones(places))
         return total
 
     def _lies_in(self, array: Array) -> bool:

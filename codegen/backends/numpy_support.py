@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]
 
-_WIDE: Any = np.float64  # everything is computed in this type and rounded once, on storing
+_WIDE: Any = np.dtype(np.float64)  # of all computation; rounded once, on storing
 _BLOCK = 2**16  # elements of a block: its temporaries stay in the cache
 _WORK: Any = 10_000  # how hard to look for overlap before comparing bounds; NumPy types it -1 | 0
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -214,8 +214,12 @@ def _results(
             f"out has {len(outs)} entries; one for each of {', '.join(shapes)} is needed"
         )
     results: list[Array] = []
-    for name, given in zip(shapes, outs, strict=True):
-        others = [*apart, *results] if not results else [*apart, replaces, *results]
-        first = replaces if not results else None
-        results.append(_result(name, given, shapes[name], dtype, replaces=first, apart=others))
+    for (name, shape), given in zip(shapes.items(), outs, strict=True):
+        if given is None:
+            result = np.empty(shape, dtype)
+        elif results:
+            result = _result(name, given, shape, dtype, apart=[*apart, replaces, *results])
+        else:
+            result = _result(name, given, shape, dtype, replaces=replaces, apart=apart)
+        results.append(result)
     return results

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from codegen.backends import numpy_few_support as support
 from codegen.backends.numpy_blocks_support import _parts
-from codegen.backends.numpy_few_support import _AT_ONCE, _Few, _folded
+from codegen.backends.numpy_few_support import _AT_ONCE, _SHARE, _Few, _folded
 from codegen.backends.numpy_support import _layout
 
 SHAPES = st.lists(st.integers(1, 7), min_size=2, max_size=4)
@@ -51,8 +51,8 @@ def test_few_elements_are_read_added_up_and_written(
 
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 9))
 def test_rows_are_long_and_few_where_the_batch_can_be_cut_so(n: int, c: int, places: int) -> None:
-    (fold, *row), (rows, columns) = _folded(n, c, places)
-    assert row == [c, places]
+    shape, (fold, *row), (rows, columns) = _folded((n, c, places), 1)
+    assert (shape, row) == ((n, c, places), [c, places])
     assert fold * rows == n
     assert columns == fold * c * places
     assert rows < 16 or fold == 1
@@ -75,17 +75,20 @@ def test_scratch_is_kept_by_its_thread_and_never_in_use_twice() -> None:
 
 
 def test_pieces_of_scratch_do_not_meet() -> None:
-    few = _Few(_layout(np.zeros((181, 181)), 1))
-    pieces = [few.room() for _ in range(9)]
-    assert sum(piece.base is few.scratch for piece in pieces) == 8  # and fresh ones after these
+    few = _Few(_layout(np.zeros((362, 362)), 1))
+    pieces = [few.room(dtype) for dtype in (None, np.float32, np.float32, None, None, None, None)]
+    inside = [piece.base is few.scratch for piece in pieces]
+    assert inside == [True] * 6 + [False]  # fresh memory after these
     for k, piece in enumerate(pieces):
         piece[...] = k
     assert all((piece == k).all() for k, piece in enumerate(pieces))
 
 
-def test_more_elements_than_few_are_cut_into_blocks() -> None:
-    parts = [next(iter(_parts(_layout(np.zeros((n, 1)), 1)))) for n in (_AT_ONCE, _AT_ONCE + 1)]
-    assert [isinstance(part, _Few) for part in parts] == [True, False]
+def test_more_elements_or_channels_than_few_are_cut_into_blocks() -> None:
+    many, most = _AT_ONCE + 1, _AT_ONCE // _SHARE
+    shapes = [(_AT_ONCE, 1), (many, 1), (2, most), (2, most + 1)]
+    parts = [next(iter(_parts(_layout(np.zeros(shape), 1)))) for shape in shapes]
+    assert [isinstance(part, _Few) for part in parts] == [True, False, True, False]
 
 
 def test_float64_data_are_centred_near_their_means_and_others_at_their_first() -> None:
