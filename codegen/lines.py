@@ -54,9 +54,9 @@ LAYERS = (LAYER_NORM, RMS_NORM, GROUP_NORM, INSTANCE_NORM)  # of which it is kno
 class LineKernel(Kernel):
     """A kernel by lines, and as it is in a ``wide`` type, for rows that a narrow one is not for.
 
-    ``statistics`` is the kernel that finds no more than these; ``whole`` says that parameters
-    extend along the line.  ``totals`` are sums over rows that checks read beside the results,
-    ``finite`` the values that have to be of a moderate size.
+    ``statistics`` is the kernel that finds what others take of these; ``whole`` says that
+    parameters extend along the line.  ``totals`` are sums over rows that checks read beside the
+    results, ``finite`` the values that have to be of a moderate size.
     """
 
     wide: Kernel
@@ -184,9 +184,11 @@ def line_kernels(kernels: Kernels) -> Kernels:
     derivation = kernels.derivation
     if derivation.layer not in LAYERS:
         return kernels
-    found = _needed(kernels.forward.program, set(kernels.kept))
+    others = (kernels.backward, kernels.backward_staged, kernels.jvp, kernels.jacobian)
+    used = tuple(v for v in kernels.kept if any(v in kernel.program.given for kernel in others))
+    found = _needed(kernels.forward.program, set(used))
     given = tuple(v for v in found.given if any(v in variables(a.expr) for a in found.assigns))
-    statistics = Kernel("statistics", replace(found, given=given, results=kernels.kept), ())
+    statistics = Kernel("statistics", replace(found, given=given, results=used), ())
     forward, backward = (
         _by_lines(kernel, statistics, derivation) for kernel in (kernels.forward, kernels.backward)
     )

@@ -101,7 +101,7 @@ class RowArrangement:
         return value[tuple(there)].reshape(-1)
 
     def wrong(self, layout: Any, error: Array) -> Any:
-        return _FirstSumOfBlocksWrong(layout, error)
+        return FirstSumOfBlocksWrong(layout, error)
 
 
 def row_arrangements(rows: int, m: int) -> tuple[RowArrangement, ...]:
@@ -134,7 +134,7 @@ class LineArrangement:
         return own.reshape(-1, own.shape[-1])[k]
 
     def wrong(self, layout: Any, error: Array) -> Any:
-        return _FirstSumOfBlocksWrong(layout, error)
+        return FirstSumOfBlocksWrong(layout, error)
 
 
 def line_arrangements(rows: int) -> tuple[LineArrangement, ...]:
@@ -188,7 +188,7 @@ class SampleArrangement:
         return np.moveaxis(spread, list(ends), list(range(in_group))).reshape(-1)
 
     def wrong(self, layout: Any, error: Array) -> Any:
-        return _FirstSumOfBlocksWrong(layout, error)
+        return FirstSumOfBlocksWrong(layout, error)
 
 
 def sample_arrangements(positions: int) -> tuple[SampleArrangement, ...]:
@@ -215,14 +215,22 @@ class _FirstSumWrong:
         return total
 
 
-class _FirstSumOfBlocksWrong(_FirstSumWrong):
-    """The same where a block has all that its groups need: the first sum of each block is off."""
+class FirstSumOfBlocksWrong(_FirstSumWrong):
+    """The same where a block has all that its groups need: the first sum of each block is off, when
+    it is first read."""
 
     def __init__(self, layout: Any, error: Array) -> None:
         super().__init__(layout, 0)
-        self._errors = error
+        self._errors, self._read = error, np.zeros(error.shape, bool)
 
     def blocks(self) -> Iterator[tuple[slice, ...]]:
-        for block in self._layout.blocks():
-            self._error = self._errors[block]
+        yield from self._off(self._layout.blocks())
+
+    def within(self, part: tuple[slice, ...]) -> Iterator[tuple[slice, ...]]:
+        yield from self._off(self._layout.within(part))
+
+    def _off(self, blocks: Iterator[tuple[slice, ...]]) -> Iterator[tuple[slice, ...]]:
+        for block in blocks:
+            self._error = 0 if self._read[block].all() else self._errors[block]
+            self._read[block] = True
             yield block

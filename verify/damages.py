@@ -29,7 +29,7 @@ from verify.damages_text import (
 
 CORES = (
     *("_forward", "_backward", "_backward_staged", "_jvp", "_jacobian"),
-    "_double_backward",
+    *("_double_backward", "_backward_again", "_jvp_again", "_double_backward_again"),
 )
 PIECE_CORES = (
     *("_forward_in_pieces", "_backward_in_pieces", "_jvp_in_pieces"),
@@ -49,7 +49,7 @@ BLOCK_CORES = (
 )
 
 SIZES = ("m", "batches")
-INDICES = ("row", "block")
+INDICES = ("row", "block", "part")
 
 
 @dataclass(frozen=True)
@@ -190,12 +190,12 @@ def _sum(node: ast.AST) -> Iterator[str]:
 
 
 def _blocks(node: ast.AST) -> Iterator[str]:
-    if _method(node, "blocks") or _method(node, "pieces"):
+    if any(_method(node, name) for name in ("blocks", "pieces", "parts", "within")):
         blocks = ast.unparse(node)
         yield f"[next(iter({blocks}))]"
         yield f"list({blocks})[1:]"
         yield f"list({blocks})[:-1]"
-    if isinstance(node, ast.Subscript) and ast.unparse(node.slice) in INDICES:
+    if isinstance(node, ast.Subscript) and ast.unparse(node.slice) in ("row", "block"):
         yield f"{ast.unparse(node.value)}[next(layout.blocks())]"
 
 

@@ -70,7 +70,12 @@ ROW_REWRITES: tuple[tuple[str, str, str], ...] = (
     ("first block left out", "range(0, lengths[cut],", "range(length, lengths[cut],"),
     ("blocks overlap", "slice(start, start + length)", "slice(start, start + length + 1)"),
     ("one outer block", "in np.ndindex(*lengths[:cut])", "in [(0,) * cut]"),
-    ("rows never in pieces", "    if layout.m > _BLOCK:", "    if False:"),
+    ("rows never in pieces", "    if layout.m > _ROW:\n", "    if False:\n"),
+    ("rows never in pieces", "    if layout.m > _BLOCK:\n", "    if False:\n"),
+    ("gradients not zero at first", "np.zeros(self.of(part)", "np.empty(self.of(part)"),
+    ("parameter not copied", "wide_gamma.astype(_WIDE)", "wide_gamma.astype(_WIDE, copy=False)"),
+    ("gradient of another part", "dgamma[part] = ", "dgamma[next(layout.parts())] = "),
+    ("parameters of another part", "_wide(gamma[part])", "_wide(gamma[next(layout.parts())])"),
     ("all of an array", "cut if n > 1 else slice(None)", "slice(None)"),
     ("one value cut", "cut if n > 1 else slice(None)", "cut"),
     ("order of axes", "sorted(k % x.ndim for k in indices)", "[k % x.ndim for k in indices]"),
@@ -85,7 +90,7 @@ SAMPLE_REWRITES: tuple[tuple[str, str, str], ...] = (
     ("axis of the samples", "if not index % x.ndim:", "if False:"),
     ("another number of groups", "channels % count", "channels < count"),
     ("groups interleaved", "count, channels // count", "channels // count, count"),
-    ("all of a parameter", "cut if k in layout.learnt", "cut if not k"),
+    ("all of a parameter", "c if k in layout.learnt", "c if not k"),
 )
 
 ORIGIN_REWRITES: tuple[tuple[str, str, str], ...] = (

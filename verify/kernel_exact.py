@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -42,9 +41,9 @@ from verify.arrangements import (
 )
 from verify.exact import Counterexample, Outcome, Point, draw
 from verify.fields import FIELDS, Index, OutsideTheField, Scalar
-from verify.kernel_lines import CHECKED, LINES, LineGuide
+from verify.kernel_lines import CHECKED, LINES, LineGuide, found_with_error
 from verify.kernel_numbers import ExactNumPy, Number, differences, on_objects
-from verify.kernel_paths import LEFT, PATHS, TWO_WAYS, Guide, whole_and_in_pieces
+from verify.kernel_paths import LEFT, PATHS, TWO_WAYS, Guide, guessed, whole_and_in_pieces
 from verify.loading import load
 from verify.references import Reference, extents
 
@@ -276,9 +275,11 @@ class _Kernel:
         wide = [("backward_staged", self._backward_staged), ("jacobian", self._jacobian)]
         if self.lines:
             self.guide = self.lines
-            for path in PATHS[:3]:
+            for path in PATHS:
                 self.path = path
                 yield from self._run(case, given, narrow[:3])
+                if not path.holds:
+                    yield from self._run(case, given, [("jvp", self._jvp_again)])
             self.guide = None
             self.lines.leave()
         if self.guide is None:
@@ -333,9 +334,8 @@ class _Kernel:
         given["layout"] = case.where.layout(self.module, given[code_name(self.layer.data)])
         y = self._made(self.layer.output, given)
         given |= dict(zip(self.kept, self._call("_forward", given), strict=True))
-        guessed = self.guide is not None or hasattr(self.module, "_near_mean")
-        guessed = guessed and MEAN_REST in self.kept
-        statistics = self._statistics(given, whole=guessed)
+        whole = self.guide is not None or hasattr(self.module, "_near_mean")
+        statistics = self._statistics(given, whole=whole and MEAN_REST in self.kept)
         return self._with_checks("forward", given, (y, *statistics))
 
     def _forward_with_error(self, case: Case, given: dict[str, Any]) -> tuple[Array, ...]:
@@ -344,7 +344,7 @@ class _Kernel:
         self._lead(error)
         wrong = given["layout"] if self.guide else case.where.wrong(given["layout"], error)
         y = self._made(self.layer.output, given)
-        with _guessed(self.module, error):
+        with guessed(self.module, error):
             values = self._call("_forward", {**given, "layout": wrong})
         given |= dict(zip(self.kept, values, strict=True))
         statistics = self._statistics(given, whole=MEAN_REST in self.kept)
@@ -360,7 +360,17 @@ class _Kernel:
 
     def _backward(self, _: Case, given: dict[str, Any]) -> tuple[Array, ...]:
         dx = self._made(adjoint(self.layer.data), given)
-        return self._with_checks("backward", given, (dx, *self._call("_backward", given)))
+        written = self._gradients(given)
+        returned = self._call("_backward", given)
+        return self._with_checks("backward", given, (dx, *(written or returned)))
+
+    def _gradients(self, given: dict[str, Any]) -> list[Array]:
+        """Arrays for gradients of parameters, if the core writes into such."""
+        names = [code_name(adjoint(var)) for var in self.layer.learnt]
+        taken = inspect.signature(self.module._backward).parameters
+        made = [np.empty(given["layout"].spread, object) for name in names if name in taken]
+        given |= dict(zip(names, made, strict=False))
+        return made
 
     def _backward_staged(self, _: Case, given: dict[str, Any]) -> tuple[Array, ...]:
         return tuple(self._call("_backward_staged", given))
@@ -368,6 +378,14 @@ class _Kernel:
     def _jvp(self, _: Case, given: dict[str, Any]) -> tuple[Array, ...]:
         y_dot = self._made(tangent(self.layer.output), given)
         return self._with_checks("jvp", given, (y_dot, *self._call("_jvp", given)))
+
+    def _jvp_again(self, case: Case, given: dict[str, Any]) -> tuple[Array, ...]:
+        """With statistics found anew, of which the mean comes in two parts."""
+        y_dot = self._made(tangent(self.layer.output), given)
+        error = case.error if MEAN_REST in self.kept else 0 * case.error
+        with found_with_error(self.module, error):
+            self._call("_jvp_again", given)
+        return (y_dot,)
 
     def _jacobian(self, case: Case, given: dict[str, Any]) -> tuple[Array, ...]:
         """[g, i, j]: the matrix of each group from that group's numbers alone."""
@@ -379,15 +397,3 @@ class _Kernel:
         groups = range(len(case.due["jacobian: uR"]))
         found = [{name: own(v, k) for name, v in given.items()} for k in groups]
         return (np.stack([self._call("_jacobian", one) for one in found]),)
-
-
-@contextmanager
-def _guessed(module: ModuleType, centre: Array) -> Iterator[None]:
-    """With that centre wherever a kernel would guess one near the mean."""
-    names = [name for name in ("_near_mean", "_near_mean_of") if hasattr(module, name)]
-    own = {name: getattr(module, name) for name in names}
-    vars(module).update({name: lambda *_: centre.reshape(-1) for name in own})
-    try:
-        yield
-    finally:
-        vars(module).update(own)

@@ -52,12 +52,15 @@ def whole_and_in_pieces(module: ModuleType, m: int) -> Iterator[None]:
         if hasattr(module, "_in_one_call"):
             yield from _by_blocks(own)
         return
-    before: dict[str, Any] = {name: own[name] for name in ("_BLOCK", "_ROOM") if name in own}
+    before: dict[str, Any] = {
+        name: own[name] for name in ("_BLOCK", "_ROW", "_ROOM") if name in own
+    }
     block = before["_BLOCK"]
     try:
         own["_BLOCK"] = max(block, m) + 4  # two rows of two elements, or one
         yield
-        own.update(dict.fromkeys(before, 0), _BLOCK=max(1, min(block, m - 1)))
+        block = max(1, min(block, m - 1))  # with fewer parameters in the last part, of two rows
+        own.update(dict.fromkeys(before, 0), _BLOCK=block, _ROW=block)
         yield
     finally:
         own.update(before)
@@ -91,11 +94,11 @@ def in_blocks(module: object) -> Iterator[None]:
 def in_matrices(module: Any) -> Iterator[None]:
     """Has a module's kernels take short rows as they take long ones, as several matrices; there
     more has to be left, as in few elements errors do not make up for each other."""
-    module._places.cache_clear()
+    module._place.cache_clear()
     short = patch.object(module, SHORTEST, 1), patch.object(module, "_MATRIX", 64)
     with short[0], short[1], patch.object(module, "_LEFT", 8):
         yield
-    module._places.cache_clear()
+    module._place.cache_clear()
 
 
 @contextmanager
@@ -188,3 +191,15 @@ def _true(
         left = cotangent - centre
         total, read = np.add.reduce(left, axis=reduced).reshape(-1), squares(left)
         yield from (dgamma**2, 9 * read, dgamma**2, total**2 / 4, dbeta**2, 9 * read)
+
+
+@contextmanager
+def guessed(module: ModuleType, centre: Array) -> Iterator[None]:
+    """With that centre wherever a kernel would guess one near the mean."""
+    names = [name for name in ("_near_mean", "_near_mean_of") if hasattr(module, name)]
+    own = {name: getattr(module, name) for name in names}
+    vars(module).update({name: lambda *_: centre.reshape(-1) for name in own})
+    try:
+        yield
+    finally:
+        vars(module).update(own)

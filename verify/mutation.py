@@ -66,10 +66,10 @@ CENTRED_TWICE = {
         ("", "dy_block", "mean_dy", "dy_block + mean_dy"),
         ("", "x_block", "mean", "x_block + mean"),
         ("", "x_block - mean", "mean_rest", "(x_block - mean) + mean_rest"),
-        (IN_PIECES, "v_dx_block", "mean_v_dx", "v_dx_block + mean_v_dx"),
-        (IN_PIECES, "dy_block", "mean_dy", "dy_block + mean_dy"),
-        (IN_PIECES, "dx_hat", "mean_dx_hat", "dx_hat + mean_dx_hat"),
-        (IN_PIECES, "v_dgamma_dy", "mean_v_dgamma_dy", "v_dgamma_dy + mean_v_dgamma_dy"),
+        (IN_PIECES, "v_dx_block", "mean_v_dx_row", "v_dx_block + mean_v_dx_row"),
+        (IN_PIECES, "dy_block", "mean_dy_row", "dy_block + mean_dy_row"),
+        (IN_PIECES, "dx_hat", "mean_dx_hat_row", "dx_hat + mean_dx_hat_row"),
+        (IN_PIECES, "v_dgamma_dy", "mean_v_dgamma_dy_row", "v_dgamma_dy + mean_v_dgamma_dy_row"),
         (IN_PIECES, "x_block", "mean_row", "x_block + mean_row"),
         (IN_PIECES, "x_block - mean_row", "mean_rest_row", "(x_block - mean_row) + mean_rest_row"),
     )
@@ -81,6 +81,17 @@ CENTRED_TWICE = {
 CENTRED_TWICE[f"name confused in _double_backward{IN_PIECES}: x_centred → x_block"] = (
     "the same, in the reading that sums products with x̂"
 )
+
+CENTRED_TWICE |= {
+    f"name confused in _double_backward{IN_PIECES}: {own} → {other}_row": (
+        "what one factor is centred at, in the reading that sums the products: it may be any number"
+    )
+    for own, other in (
+        *(("mean_dx_hat", "mean"), ("mean_rest", "mean_dx_hat"), ("mean_dy", "mean")),
+        *(("mean_v_dgamma_dy", "mean_rest"), ("mean_v_dx", "mean_v_dgamma_dy")),
+        *(("mean_rest", "mean_dy"), ("mean_v_dx", "mean_rest"), ("mean", "inv_std")),
+    )
+}
 
 # Of one channel's positions the sum is that over all that shares its parameter.
 ONE_CHANNEL = {
@@ -115,6 +126,8 @@ EQUIVALENT = {
     "check left out in jacobian: not -layout.channels <= channel < layout.channels → False": (
         "the contract has no promise for such a channel; NumPy raises IndexError"
     ),
+    "results swapped in _statistics: return (mean, mean_rest, inv_std) "
+    "→ return mean_rest, mean, inv_std": "both are taken from x, in float64: in either order",
     **CENTRED_TWICE,
     **ONE_CHANNEL,
 }

@@ -5,7 +5,9 @@ value for each (g, p), and s counts the elements of a row that share it.  Layer 
 one s, Instance Norm one p, Group Norm all four.  One compiled loop over rows computes all that a
 kernel makes; it is printed twice, for rows whose parameters lie side by side (s has one value, and
 the innermost loop is over p) and for runs along s.  The formulas of one element are functions of
-their own, so that only sums are computed in any order.
+their own, so that only sums are computed in any order.  The loop is over some g of all, and is
+called for one part after another, each of which has so few parameters that there is room for their
+gradients in float64.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from codegen.backends.numba_readings import Reading, argument, each, element, reading, readings
-from codegen.backends.numpy_cores import assignments, name_of, size_of
+from codegen.backends.numpy_cores import name_of, size_of
 from codegen.backends.numpy_row_pieces import pieces_core
 from codegen.backends.numpy_rows import RowCore, leave_to_pieces
 from codegen.backends.python_code import code
@@ -39,7 +41,7 @@ class Nest:
     inner: int
 
 
-LANES = Nest("lanes", "parameters side by side", "i, g, p", "{}[g, p]", "{}[g, p]", 16)
+LANES = Nest("lanes", "parameters side by side", "i, g, p", "{}[own, p]", "{}[own, p]", 16)
 RUNS = Nest("runs", "along runs (s) that share a parameter", "i, g, p, s", "{}_p", "{}_p", 20)
 
 
@@ -104,14 +106,19 @@ class _Core:
         arrays = [*self.data, *self.learnt, *(f"{r}_of" for r in (*self.of_group, *self.of_row))]
         written = [*(f"{r}_of" for r in self.kept), *self.totals, *self.outputs]
         parameters = [*(f"{a}: Array" for a in arrays), *(f"{n}: Any" for n in self.numbers)]
-        parameters += [f"{a}: Array" for a in written]
+        parameters += [*(f"{a}: Array" for a in written), "start: int", "stop: int"]
         first = self.data[0]
         lines = ["@_in_any_order", signature(name, parameters, "None")]
         lines += [
-            f'    """Row by row (i, g), {nest.about}."""',
+            f'    """Row by row (i, g), {nest.about}; g from start to stop."""',
             f"    for i in range({first}.shape[0]):",
-            f"        for g in range({first}.shape[1]):",
-            *(f"            {v} = {v}_of[g, 0]" for v in self.of_group),
+            "        for g in range(start, stop):",
+            *(
+                ["            own = g - start"]
+                if self.of_group or self.learnt or self.totals
+                else []
+            ),
+            *(f"            {v} = {v}_of[own, 0]" for v in self.of_group),
             *(f"            {r} = {r}_of[i, g]" for r in self.of_row),
         ]
         by_step = {id(r.step): r for r in readings}
@@ -134,7 +141,7 @@ class _Core:
             for one in totals:
                 lines += self._along([one], nest)
             for a in self._of_rows():
-                added = f"{code_name(a.target)}[g, 0] += {code(a.expr.body, name_of)}"
+                added = f"{code_name(a.target)}[own, 0] += {code(a.expr.body, name_of)}"
                 lines += statement(added, "", 12)
             totals = []
             lines += self._along([reading], nest)
@@ -150,7 +157,7 @@ class _Core:
         lines = [f"            {made} = 0" for made in sums]
         lines.append(f"            for p in range({first}.shape[2]):")
         if nest is RUNS:
-            lines += [f"                {v}_p = {v}[g, p]" for v in learnt]
+            lines += [f"                {v}_p = {v}[own, p]" for v in learnt]
             lines += [f"                {t}_p = 0" for t in totals]
             lines.append(f"                for s in range({first}.shape[3]):")
         for one in readings:
@@ -164,7 +171,7 @@ class _Core:
                     target = nest.total.format(made) if made in totals else made
                     lines.append(f"{' ' * inner}{target} += {value}")
         if nest is RUNS:
-            lines += [f"                {t}[g, p] += {t}_p" for t in totals]
+            lines += [f"                {t}[own, p] += {t}_p" for t in totals]
         return lines
 
     # --- The core ---------------------------------------------------------------------------------
@@ -172,17 +179,16 @@ class _Core:
     def _core(self, about: str) -> str:
         kernel, program = self.kernel, self.kernel.program
         parameters = [*(f"{code_name(var)}: Any" for var in program.given), "layout: _Layout"]
-        parameters += [f"{name}: Array" for name in self.outputs]
+        parameters += [f"{name}: Array" for name in self.parts.outputs]
         lines = [signature(f"_{kernel.name}", parameters, "tuple[Array, ...]")]
         lines.append(f'    """{about}, in one reading of the data, row by row."""')
         arrays = ", ".join(["layout", *self.data, *self.outputs])
-        lines += leave_to_pieces(kernel, self.outputs, f"not _fits({arrays})")
+        lines += leave_to_pieces(kernel, self.parts.outputs, f"not _fits({arrays})")
         lines += [line.replace("layout.m", "max(layout.m, 1)") for line in size_of(kernel)]
         lines += [f"    {name} = layout.per_row()" for name in self.kept]
-        lines += [f"    {name} = layout.zeros()" for name in self.totals]
         groups = {
             "data": self.data,
-            "learnt": [*self.learnt, *self.of_group],
+            "learnt": [f"{name}_part" for name in (*self.learnt, *self.of_group)],
             "rows": self.of_row,
             "numbers": self.numbers,
             "kept": self.kept,
@@ -190,8 +196,8 @@ class _Core:
             "results": self.outputs,
         }
         fields = [f"{name}={argument(names)}" for name, names in groups.items()]
-        lines.append(call("rows = _Arrays", fields, 4))
-        lines.append(f"    _by_rows((_{kernel.name}_lanes, _{kernel.name}_runs), layout, rows)")
-        lines += assignments(self.parts.after, name_of)
-        results = [code_name(v) for v in program.results if code_name(v) not in self.outputs]
-        return "\n".join([*lines, f"    return {tuple_of(results)}"])
+        loops = f"(_{kernel.name}_lanes, _{kernel.name}_runs)"
+        loop = call("        rows = _Arrays", fields, 8).lstrip()
+        body = [f"        {loop}", f"        _by_rows({loops}, layout, part, rows)"]
+        lines += self.parts.by_parts(body, "_parts(layout)")
+        return "\n".join([*lines, f"    return {tuple_of(self.kept)}"])

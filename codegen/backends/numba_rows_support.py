@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ import numba
 import numpy as np
 
 from codegen.backends.numba_support import _BITS, _SHARE, _in_order, _together
-from codegen.backends.numpy_rows_support import _cut, _Layout
+from codegen.backends.numpy_rows_support import _Box, _cut, _Layout
 from codegen.backends.numpy_support import _WIDE, Array
 
 # --- copied from here on ---
@@ -23,14 +22,18 @@ from codegen.backends.numpy_support import _WIDE, Array
 # statistic, a parameter one for each (g, p), and s counts the elements of a row that share it.  A
 # row stays in the cache while its sums, and then the results, are computed; all numbers are float64
 # in registers.  Rows that do not lie so in memory are copied, block by block; where one row is too
-# large to be copied whole, NumPy computes it in pieces.
+# large to be copied whole, or has very many parameters, NumPy computes it in pieces.  The loops
+# allocate nothing: what a call takes beside its arrays are these copies, the parameters of a part
+# and their gradients in float64, and for each thread gradients of its own.
 _ROOM = 6 * 2**20  # bytes that copies of rows may take
+_LEARNT = 2**16  # parameters of a part, about
+_GRADIENTS = 3 * 2**20  # bytes that gradients of threads' own may take
 _Loops = tuple[Callable[..., None], Callable[..., None]]  # for s of one value, and of more
 
 
 class _Arrays(NamedTuple):
-    """What a compiled loop takes: arrays (i, g, p, s), parameters (g, p), values of rows (i, g),
-    numbers; and what it writes: values of rows, totals for each parameter, results."""
+    """What a compiled loop takes: arrays (i, g, p, s), a part's parameters (g, p), values of rows
+    (i, g), numbers; and what it writes: values of rows, totals for each parameter, results."""
 
     data: Sequence[Array]
     learnt: Sequence[Array]
@@ -41,8 +44,18 @@ class _Arrays(NamedTuple):
     results: Sequence[Array]
 
 
-def _by_rows(loops: _Loops, layout: _Layout, rows: _Arrays) -> None:
-    """One reading of the data, by rows; the totals are added to what they are."""
+def _parts(layout: _Layout) -> Iterator[_Box]:
+    """Indices of all that shares some of the parameters, so few that there is room for them."""
+    return layout.boxes(layout.whole, layout.shared, _learnt_by_row(layout), _LEARNT)
+
+
+def _learnt_by_row(layout: _Layout) -> int:
+    """How many parameters a row has."""
+    return layout.m // max(layout.alike, 1)
+
+
+def _by_rows(loops: _Loops, layout: _Layout, part: _Box, rows: _Arrays) -> None:
+    """One reading of a part of the data, by rows; the totals are added to what they are."""
     every = [*rows.data, *rows.results]
     if 0 in layout.view:
         for kept in rows.kept:
@@ -52,13 +65,31 @@ def _by_rows(loops: _Loops, layout: _Layout, rows: _Arrays) -> None:
         if seen := _BITS.get(every[0].dtype.char):
             every = [a.view(seen) for a in every]
         inputs = len(rows.data)
-        _share_out(loops, _seen(rows._replace(data=every[:inputs], results=every[inputs:]), layout))
+        rows = rows._replace(data=every[:inputs], results=every[inputs:])
+        start, stop = _groups(layout, part)
+        _share_out(loops, _seen(rows, layout, stop - start), start, stop)
         return
-    for block in layout.blocks():
-        _copied(loops, layout, rows, block)
+    own = rows._replace(
+        data=[a[part] for a in rows.data],
+        rows=[v[part] for v in rows.rows],
+        kept=[v[part] for v in rows.kept],
+        results=[a[part] for a in rows.results],
+    )
+    inner = layout.of(part)
+    for block in inner.blocks():
+        _copied(loops, inner, own, block)
 
 
-def _copied(loops: _Loops, layout: _Layout, rows: _Arrays, block: tuple[slice, ...]) -> None:
+def _groups(layout: _Layout, part: _Box) -> tuple[int, int]:
+    """Which g a part has: from the first to the last."""
+    if not layout.shared:
+        return 0, 1
+    (axis,) = layout.shared
+    start, stop, _ = part[axis].indices(layout.view[axis])
+    return start, stop
+
+
+def _copied(loops: _Loops, layout: _Layout, rows: _Arrays, block: _Box) -> None:
     """The same for some rows, from copies of them in float64 and in the order of the loops."""
     order = _order(layout)
     back = np.argsort(order)
@@ -76,7 +107,8 @@ def _copied(loops: _Loops, layout: _Layout, rows: _Arrays, block: tuple[slice, .
         [np.zeros_like(moved(_cut(v, block))) for v in rows.totals],
         [np.empty_like(data[0]) for _ in rows.results],
     )
-    _share_out(loops, _seen(copies, layout))
+    _, count, _, _ = _sizes(layout, data[0].shape)
+    _share_out(loops, _seen(copies, layout, count), 0, count)
     for kept, made in zip(rows.kept, copies.kept, strict=True):
         kept[block] = made.transpose(back)
     for total, made in zip(rows.totals, copies.totals, strict=True):
@@ -86,8 +118,12 @@ def _copied(loops: _Loops, layout: _Layout, rows: _Arrays, block: tuple[slice, .
 
 
 def _fits(layout: _Layout, *arrays: Array) -> bool:
-    """Whether a row of all these may be copied, if it does not lie in order."""
-    return 8 * layout.m * len(arrays) <= _ROOM or _lie_in_order(layout, *arrays)
+    """Whether a row of all these may be copied, if it does not lie in order, and its parameters."""
+    learnt = _learnt_by_row(layout)
+    if learnt > 4 * _LEARNT:
+        return False
+    copied = layout.m * len(arrays) + 8 * learnt  # gradients are added up in another copy
+    return 8 * copied <= _ROOM or _lie_in_order(layout, *arrays)
 
 
 def _lie_in_order(layout: _Layout, *arrays: Array) -> bool:
@@ -125,30 +161,31 @@ def _sizes(layout: _Layout, shape: tuple[int, ...]) -> tuple[int, int, int, int]
     return size[0], size[1], size[2], size[3]
 
 
-def _seen(rows: _Arrays, layout: _Layout) -> _Arrays:
-    """Arrays, their axes in the order i, g, p, s, with one axis for each of these."""
+def _seen(rows: _Arrays, layout: _Layout, count: int) -> _Arrays:
+    """Arrays, their axes in the order i, g, p, s, with one axis for each of these; parameters have
+    so many g."""
     whole = _sizes(layout, rows.data[0].shape)
     i, g = whole[:2]
     return _Arrays(
         [a.reshape(whole) for a in rows.data],
-        [a.reshape(g, -1) for a in rows.learnt],
+        [np.ascontiguousarray(a.reshape(count, -1)) for a in rows.learnt],
         [a.reshape(i, g) for a in rows.rows],
         rows.numbers,
         [a.reshape(i, g) for a in rows.kept],
-        [a.reshape(g, -1) for a in rows.totals],
+        [a.reshape(count, -1) for a in rows.totals],
         [a.reshape(whole) for a in rows.results],
     )
 
 
-def _share_out(loops: _Loops, rows: _Arrays) -> None:
-    """The loop, its rows shared out to threads."""
-    shape = rows.data[0].shape
-    count = shape[0]
-    threads = min(math.prod(shape) // _SHARE, count)
+def _share_out(loops: _Loops, rows: _Arrays, start: int, stop: int) -> None:
+    """The loop over g from start to stop, its rows shared out to threads."""
+    count, _, learnt, alike = rows.data[0].shape
+    threads = min(count * (stop - start) * learnt * alike // _SHARE, count)
     if threads > 1:
-        threads = min(threads, numba.get_num_threads())
+        room = _GRADIENTS // max(1, sum(total.nbytes for total in rows.totals))
+        threads = min(threads, numba.get_num_threads(), room)
     if threads <= 1:
-        _loop(loops, rows)
+        _loop(loops, rows, start, stop)
         return
     tasks, found = [], []
     for k in range(threads):
@@ -163,19 +200,20 @@ def _share_out(loops: _Loops, rows: _Arrays) -> None:
             found[-1],
             [a[share] for a in rows.results],
         )
-        tasks.append(partial(_loop, loops, own))
+        tasks.append(partial(_loop, loops, own, start, stop))
     _together(tasks)
     for part in found:
         for total, one in zip(rows.totals, part, strict=True):
             total += one
 
 
-def _loop(loops: _Loops, rows: _Arrays) -> None:
+def _loop(loops: _Loops, rows: _Arrays, start: int, stop: int) -> None:
     along_lanes, along_runs = loops
     data, learnt, of_row, numbers, kept, totals, results = rows
+    own = *learnt, *of_row, *numbers, *kept, *totals
     if data[0].shape[3] > 1:
-        along_runs(*data, *learnt, *of_row, *numbers, *kept, *totals, *results)
+        along_runs(*data, *own, *results, start, stop)
         return
     lanes = [a.reshape(a.shape[:3]) for a in data]
     made = [a.reshape(a.shape[:3]) for a in results]
-    along_lanes(*lanes, *learnt, *of_row, *numbers, *kept, *totals, *made)
+    along_lanes(*lanes, *own, *made, start, stop)

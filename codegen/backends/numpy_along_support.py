@@ -10,7 +10,8 @@ import math
 
 import numpy as np
 
-from codegen.backends.numpy_lines_support import _NARROW, _Rows
+from codegen.backends.numpy_half_support import _from_half
+from codegen.backends.numpy_lines_support import _NARROW, _is_half, _Rows
 from codegen.backends.numpy_support import _WIDE, Array
 
 # --- copied from here on ---
@@ -39,6 +40,9 @@ def _repeated(rows: _Rows, values: Array) -> Array:
     lines, length = rows.at.shape
     some = math.gcd(lines, 2 ** (_RUN // length).bit_length())
     repeated = np.empty((some, length), _NARROW)
+    if _is_half(values):
+        _from_half(values.reshape(-1), repeated[0])
+        values = repeated[0]
     repeated[...] = values.reshape(-1)
     return repeated.reshape(-1)
 

@@ -8,7 +8,7 @@ comes from the derivation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 from sympy import Add, Expr, Pow
@@ -19,7 +19,7 @@ from codegen.backends.numpy_cores import jacobian_core, staged_core
 from codegen.backends.numpy_deployment import deployment_text
 from codegen.backends.numpy_layouts import BATCH, ArrayLayout, layout_of
 from codegen.backends.numpy_limits import refuse, refuse_clashes
-from codegen.backends.numpy_lines import statistics_in_float64
+from codegen.backends.numpy_lines import call_or_again, statistics_in_float64, with_again
 from codegen.backends.numpy_narrow import IN_BLOCKS, IN_FLOAT32, in_lines
 from codegen.backends.numpy_one_size import with_one_size
 from codegen.backends.numpy_second_order import second_order_text
@@ -152,14 +152,13 @@ class ModuleText:
             STAGED.format(**fields, **self._gradients()),
             staged_core(kernels.backward_staged, x, layout.namer(x)),
             JVP.format(**fields, **self._tangents()),
-            layout.core(kernels.jvp, x, ("y_dot",), "The closed form"),
+            self._core(kernels.jvp, ("y_dot",), "The closed form"),
             layout.jacobian.format(**fields, **self._columns()),
             jacobian_core(kernels.jacobian, layout.jacobian_about),
         ]
         if self.layer in SECOND_ORDER:
             second_order = build_second_order(derivation, self.passes)
-            prepare = self._in_float64()
-            parts += second_order_text(second_order, layout, self._formulas, prepare)
+            parts += second_order_text(second_order, layout, self._formulas, self._call, self._core)
         if self.layer == BATCH_NORM:
             linear = isinstance(kernels.forward, LinearKernel)
             deployment = (linear_deployment if linear else build_deployment)(self.passes)
@@ -248,7 +247,7 @@ class ModuleText:
             f"wide_{code_name(v)}" if v in self.wide else self._argument(code_name(v), v)
             for v in self.kernels.forward.program.given
         ]
-        learnt = [f"wide_{p}" for p in self._cached(self.wide)]
+        learnt = [self.layout.cached.format(f"wide_{p}") for p in self._cached(self.wide)]
         parameters = self._cached(v for v in layer.parameters if not v.axes)
         neutral = [f"{code_name(v)} = {self._neutral(v)}" for v in layer.learnt]
         about = self.layout.x
@@ -279,7 +278,9 @@ class ModuleText:
             kernel.name: [*self._given(kernel), "layout"]
             for kernel in (self.kernels.backward, self.kernels.backward_staged)
         }
-        wide = f"{tuple_of([f'wide_{name}' for name in names])} = " if names else ""
+        written = [self.layout.gradient.format(name) for name in names if self.layout.gradient]
+        returned = names and not written
+        wide = f"{tuple_of([f'wide_{name}' for name in names])} = " if returned else ""
         shaped = "" if self._whole("") == "" else "\n        dx = dx.reshape(layout.shape)"
         narrow = ["dx.astype(dtype)", *(f"{name}.reshape(one).astype(dtype)" for name in names)]
         about = "dy: the shape of x, any float dtype.  out: an array for dx, which may be exactly "
@@ -298,9 +299,9 @@ class ModuleText:
             "returned": ", ".join(every),
             "one_shape": block([f"one = {self.layout.one}"] if names else []),
             "one_and_dtype": f"{'one, ' if names else ''}dtype = {one}cache.x.dtype",
-            "store": block(store, 8),
+            "store": block(store if returned else [], 8),
             "backward_call": call(
-                f"{wide}_backward", [*arguments["backward"], self._whole("dx")], 8
+                f"{wide}_backward", [*arguments["backward"], self._whole("dx"), *written], 8
             ),
             "staged_results": ", ".join(narrow),
             "staged_call": call(
@@ -314,15 +315,13 @@ class ModuleText:
         setup = [
             f'wide_{name} = {self.layout.values}("{name}", {name}, layout, 0)' for name in names
         ]
-        given = []
-        for var in self.kernels.jvp.program.given:
+
+        def argument(var: Var) -> str:
             name = code_name(var)
-            if name in names:
-                given.append(f"wide_{name}")
-            else:
-                own = name if var.role == "tangent" else f"cache.{name}"
-                given.append(self._argument(own, var))
-        prepare = "" if isinstance(self.kernels.jvp, LinearKernel) else self._in_float64()
+            own = name if var.role == "tangent" else f"cache.{name}"
+            return f"wide_{name}" if name in names else self._argument(own, var)
+
+        outputs = ["layout", self._whole("y_dot")]
         about = "x_dot: the shape of x"
         about += f"; {', '.join(names)}: {self.layout.vector}" if names else ""
         about += "; any float dtype, and None means zero.  Returns y_dot with the shape and dtype "
@@ -332,8 +331,24 @@ class ModuleText:
             "tangent_arguments": one_a_line(f"{name}: npt.ArrayLike | None" for name in names),
             "tangent_setup": block(setup),
             "tangent_names": ", ".join(["x_dot", *names]),
-            "jvp_call": prepare + call("_jvp", [*given, "layout", self._whole("y_dot")], 8),
+            "jvp_call": self._call(self.kernels.jvp, argument, outputs),
         }
+
+    def _call(
+        self, kernel: Kernel, argument: Callable[[Var], str], outputs: Sequence[str], to: str = ""
+    ) -> str:
+        """A call of a core that computes in float64, for which statistics come from there too."""
+        if isinstance(self.kernels.forward, LineKernel):
+            statistics, x = self.kernels.forward.statistics, self._whole("cache.x")
+            return call_or_again(kernel, statistics, argument, outputs, x)
+        prepare = "" if isinstance(kernel, LinearKernel) else self._in_float64()
+        given = [*map(argument, kernel.program.given), *outputs]
+        return prepare + call(f"{to}_{kernel.name}", given, 8)
+
+    def _core(self, kernel: Kernel, outputs: Sequence[str], about: str) -> str:
+        """A core that computes in float64."""
+        core = self.layout.core(kernel, self.layer.data, outputs, about)
+        return with_again(core, kernel, self.kernels.forward, outputs, about)
 
     def _in_float64(self) -> str:
         """A line for functions without checks of their own, if statistics come from float32."""

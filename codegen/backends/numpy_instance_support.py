@@ -29,8 +29,3 @@ def _channel_axis(x: Array, axis: int) -> int:
     if not index % x.ndim:
         raise ValueError(f"axis {index} of x of shape {x.shape} is that of the samples")
     return index % x.ndim
-
-
-def _part(block: tuple[slice, ...], layout: _Layout) -> tuple[slice, ...]:
-    """Where the block's own elements of the parameters are."""
-    return tuple(cut if k in layout.learnt else slice(None) for k, cut in enumerate(block))

@@ -69,8 +69,9 @@ class ArrayLayout:
 
     ``each`` is what statistics are kept of, and ``counted`` how ``row`` counts them; ``vector`` is
     the shape of a parameter in words and ``one`` in code, ``values`` the function that takes one.
-    ``whole`` is code for an array of x's shape as the cores take it.  ``shown`` are the positions
-    of the data's axes whose indices formulas show.
+    ``whole`` is code for an array of x's shape as the cores take it, ``gradient`` for one that they
+    write the gradient of a parameter into (none: they return it), and ``cached`` for a parameter as
+    the cache has it.  ``shown`` are the positions of the data's axes whose indices formulas show.
     """
 
     each: str
@@ -90,6 +91,8 @@ class ArrayLayout:
     core: Core
     namer: Callable[[Var], Name]
     whole: str = "{}"
+    gradient: str = ""
+    cached: str = "{}"
     imports: str = IMPORTS
 
     def fields(self) -> dict[str, str]:
@@ -203,6 +206,8 @@ its row (of all features, if it is in x) are NaN.  No NumPy warning escapes.""",
     support=partial(_support, "numpy_rows_support.py"),
     core=partial(line_core, kept=1),
     namer=partial(row_namer, kept=1),
+    gradient="{}.reshape(layout.spread)",
+    cached="{}.astype(_WIDE)",
 )
 
 LINES = replace(

@@ -3,12 +3,13 @@
 Three functions are printed of a :class:`codegen.lines.LineKernel`, beside those that compute in
 float64 (:mod:`codegen.backends.numpy_rows`): one computes some whole rows in float32, or says that
 it cannot; one goes over all rows and has such rows computed in float64; and where statistics are
-found, one finds them in float64 alone.
+found, one finds them in float64 alone.  Any kernel that takes statistics has one that finds them so
+and computes all from them (:func:`again_core`), some rows at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 
 from sympy import Add, Expr, Mul
@@ -18,7 +19,7 @@ from codegen.backends.numpy_row_pieces import row_core
 from codegen.backends.numpy_rows import RETURNS
 from codegen.backends.python_code import code
 from codegen.backends.python_lines import WIDTH, call, one_a_line, signature, statement, tuple_of
-from codegen.ir import Assign, Program
+from codegen.ir import Assign
 from codegen.lines import LineKernel
 from codegen.names import CENTRE, SHIFTED, code_name
 from codegen.pipeline import Kernel
@@ -36,8 +37,94 @@ def line_core(kernel: Kernel, data: Var, outputs: Sequence[str], about: str, *, 
     if kernel.finds:
         functions.append(row_core(kernel.statistics, data, (), "The statistics", kept=kept))
     else:
-        functions.append(core.again())
+        functions.append(again_core(kernel.name, wide, kernel.statistics, outputs, about))
     return "\n\n\n".join(functions)
+
+
+def afresh(kernel: Kernel, statistics: Kernel) -> tuple[Var, ...]:
+    """What a kernel takes if it finds the statistics itself."""
+    found = set(statistics.program.results)
+    given = (v for v in (*kernel.program.given, *statistics.program.given) if v not in found)
+    return tuple(dict.fromkeys(given))
+
+
+def again_core(
+    name: str, kernel: Kernel, statistics: Kernel, outputs: Sequence[str], about: str
+) -> str:
+    """The function that finds statistics in float64 and computes all from them."""
+    given, results = afresh(kernel, statistics), kernel.program.results
+    rows = frozenset.union(*(free_axes(v) for v in statistics.program.results))
+    learnt = [code_name(v) for v in results if code_name(v) not in outputs]
+    parameters = [*(f"{code_name(v)}: Any" for v in given), "layout: _Layout"]
+    parameters += [f"{o}: Array" for o in (*outputs, *learnt)]
+    found = statistics.program.results
+    targets = [code_name(v) if v in kernel.program.given else "_" for v in found]
+    known = [_own(v, rows) for v in statistics.program.given]
+    arguments = [code_name(v) if v in found else _own(v, rows) for v in kernel.program.given]
+    arguments += ["rows.layout", *(f"{o}[rows.index]" for o in outputs), *["*own"] * bool(learnt)]
+    whole = [*(code_name(v) for v in kernel.program.given), "layout", *outputs, *learnt]
+    all_known = [*(code_name(v) for v in statistics.program.given), "layout"]
+    lines = [
+        signature(f"_{name}_again", parameters, RETURNS),
+        f'    """{about} in float64, with statistics from float64 alone, some rows at a time."""',
+        "    if layout.m > _ROW:  # rows are few",
+        call(f"{tuple_of(targets)} = _statistics", all_known, 8),
+        call(f"return _{kernel.name}", whole, 8),
+        f"    for {'part, some' if learnt else '_, some'} in _wide_parts(layout):",
+    ]
+    if learnt:
+        lines.append(f"        sums = {tuple_of(['layout.zeros(part)' for _ in learnt])}")
+    lines += [
+        "        for rows in some:",
+        call(f"{tuple_of(targets)} = _statistics", [*known, "rows.layout"], 12),
+        *([f"            own = {tuple_of(['rows.zeros()' for _ in learnt])}"] if learnt else []),
+        call(f"_{kernel.name}", arguments, 12),
+    ]
+    if learnt:
+        lines += ["            _add(sums, own)", f"        {tuple_of(_of_part(learnt))} = sums"]
+    return "\n".join([*lines, "    return ()"])
+
+
+def with_again(
+    core: str, kernel: Kernel, forward: Kernel, outputs: Sequence[str], about: str
+) -> str:
+    """A core in float64, with that function where statistics come from float32."""
+    if not isinstance(forward, LineKernel):
+        return core
+    again = again_core(kernel.name, kernel, forward.statistics, outputs, about)
+    return f"{core}\n\n\n{again}"
+
+
+def call_or_again(
+    kernel: Kernel,
+    statistics: Kernel,
+    argument: Callable[[Var], str],
+    outputs: Sequence[str],
+    x: str,
+) -> str:
+    """A call of a kernel in float64, or of that function if the statistics of x are narrow."""
+    again = [*map(argument, afresh(kernel, statistics)), *outputs]
+    given = [*map(argument, kernel.program.given), *outputs]
+    return "\n".join(
+        [
+            f"        if _is_narrow(layout, {x}):",
+            call(f"_{kernel.name}_again", again, 12),
+            "        else:",
+            call(f"_{kernel.name}", given, 12),
+        ]
+    )
+
+
+def _own(var: Var, rows: frozenset[Axis], whole: Container[str] = ()) -> str:
+    """Some rows' own part of a quantity, unless that is wanted whole."""
+    name = code_name(var)
+    if name in whole or not var.axes:
+        return name
+    return f"{name}[rows.{'index' if rows <= free_axes(var) else 'part'}]"
+
+
+def _of_part(names: Sequence[str]) -> list[str]:
+    return [f"{name}[part]" for name in names]
 
 
 def statistics_in_float64(kernel: LineKernel, used: Container[str], whole: str) -> str:
@@ -69,6 +156,7 @@ class _Core:
         given = self.program.given
         self.arrays = [code_name(v) for v in given if free_axes(v) == self.full]
         self.results = [v for v in self.program.results if code_name(v) not in outputs]
+        self.gradients = [] if kernel.finds else [code_name(v) for v in self.results]
         self.totals = [a.target for a in kernel.totals]
         self.name = f"_{kernel.name}"
         self.centred = any(v.label == CENTRE for v in self.program.results)
@@ -79,98 +167,81 @@ class _Core:
         """The function that goes over all rows."""
         kernel, given = self.kernel, self.program.given
         parameters = [*(f"{code_name(v)}: Any" for v in given), "layout: _Layout"]
-        parameters += [f"{o}: Array" for o in self.outputs]
-        own = [self._own(v, self.arrays) for v in given]
-        wide = self._wide("own =", "rows", 12) if kernel.finds else self._again("own =", "rows", 12)
+        parameters += [f"{o}: Array" for o in (*self.outputs, *self.gradients)]
+        wide = [code_name(v) for v in kernel.wide.program.given]
+        wide += ["layout", *self.outputs, *self.gradients]
         return "\n".join(
             [
                 signature(f"_{kernel.name}", parameters, RETURNS),
                 f'    """{self.about}, in float32 and, where that loses digits, in float64."""',
                 f"    if not _is_narrow(layout, {self.arrays[0]}):",
-                self._wide("return", "", 8),
-                *self._not_narrow(),
-                "    found = []",
-                "    for rows in _rows_of(layout):",
-                call(f"own = {self.name}_rows", [*own, "rows", *self.outputs], 8),
-                "        if own is None:",
-                wide,
-                *(["            own = _in_two(*own)"] if self.centred else []),
-                "        found.append(own)",
-                *self._joined(),
+                call(f"return {self.name}_wide", wide, 8),
+                *(self._find() if kernel.finds else self._add_up()),
             ]
         )
 
-    def _not_narrow(self) -> list[str]:
-        """Where statistics are in float32, but the rest cannot be."""
-        if self.kernel.finds:
-            return []
-        others = ", ".join(self.arrays[1:])
+    def _find(self) -> list[str]:
+        """The lines that find what each row has one value of."""
+        wide = [_own(v, self.kernel.rows) for v in self.kernel.wide.program.given]
+        wide += ["rows.layout", *(f"{o}[rows.index]" for o in self.outputs)]
+        return [
+            "    found: tuple[Array, ...] = ()",
+            "    for rows in _rows_of(layout):",
+            *self._of_rows(8),
+            call(f"own = {self.name}_wide", wide, 12),
+            *(["            own = _in_two(*own)"] if self.centred else []),
+            "        found = _laid_out(layout, found, rows, own)",
+            "    return found",
+        ]
+
+    def _add_up(self) -> list[str]:
+        """The lines that add up gradients of parameters."""
+        others, gradients = ", ".join(self.arrays[1:]), self.gradients
         replaced = f"np.may_share_memory({self.outputs[0]}, {others})"
+        every = [*gradients, *map(code_name, self.totals)]
+        unpacked = [*(f"{name}_part" for name in gradients), *every[len(gradients) :]]
+        pairs = [self._pair(c.left, c.terms) for c in self.kernel.checks if c.of_all]
         return [
-            f"    if not _is_narrow(layout, {others}) or {replaced}:",
-            self._again("return", "", 8),
+            "    many = layout.m > _ADDED * layout.alike",
+            f"    if many or not _is_narrow(layout, {others}) or {replaced}:",
+            self._again("return ", "", "layout", gradients, 8),
+            "    for part, some in _parts(layout):",
+            f"        sums = {tuple_of(['layout.zeros(part)' for _ in every])}",
+            "        for rows in some:",
+            *self._of_rows(12),
+            f"                own = {tuple_of(['rows.zeros()' for _ in gradients])}",
+            self._again("", "rows", "rows.layout", ["*own"], 16),
+            "            _add(sums, own)",
+            f"        {tuple_of(unpacked)} = sums",
+            call("        if _is_left", pairs, 0) + ":",
+            f"            {tuple_of(_of_part(gradients))} = {tuple_of(unpacked[: len(gradients)])}",
+            "        else:",
+            self._again("", "part", "layout.of(part)", _of_part(gradients), 12),
+            "    return ()",
         ]
 
-    def _joined(self) -> list[str]:
-        """What some rows gave, in the place of theirs or added to that of others."""
-        if self.kernel.finds:
-            return ["    return _laid_out(layout, found)"]
-        results = [code_name(v) for v in self.results]
-        every = [*results, *map(code_name, self.totals)]
-        pairs = [_pair(c.left, c.terms) for c in self.kernel.checks if c.of_all]
+    def _again(
+        self, start: str, where: str, layout: str, gradients: Sequence[str], indent: int
+    ) -> str:
+        """A call for some rows, a part or all, where statistics have to be found again."""
+
+        def at(var: Var) -> str:
+            if where == "rows":
+                return _own(var, self.kernel.rows)
+            return f"{code_name(var)}[part]" if where and var.axes else code_name(var)
+
+        index = {"rows": "[rows.index]", "part": "[part]"}.get(where, "")
+        arguments = [*map(at, afresh(self.kernel.wide, self.kernel.statistics)), layout]
+        arguments += [*(f"{o}{index}" for o in self.outputs), *gradients]
+        return call(f"{start}{self.name}_again", arguments, indent)
+
+    def _of_rows(self, indent: int) -> list[str]:
+        """The call for some rows, and the head of what is done where that is not enough."""
+        own = [_own(v, self.kernel.rows, self.arrays) for v in self.program.given]
         return [
-            f"    {tuple_of(every)} = _added_up(layout, found, {len(every)})",
-            call("if not _is_left", pairs, 4) + ":",
-            self._again("return", "", 8),
-            f"    return {tuple_of(results)}",
+            call(f"own = {self.name}_rows", [*own, "rows", *self.outputs], indent),
+            f"{' ' * indent}if own is None:",
         ]
-
-    def _wide(self, start: str, rows: str, indent: int) -> str:
-        """A call for all rows, or some, in float64."""
-        return self._call(f"{start} {self.name}_wide", self.kernel.wide.program, rows, indent)
-
-    def _again(self, start: str, rows: str, indent: int) -> str:
-        """The same, where statistics have to be found again."""
-        return self._call(f"{start} {self.name}_again", self._afresh(), rows, indent)
-
-    def _call(self, function: str, program: Program, rows: str, indent: int) -> str:
-        given = [self._own(v) if rows else code_name(v) for v in program.given]
-        outputs = [f"{o}[rows.at.index]" if rows else o for o in self.outputs]
-        layout = "rows.layout" if rows else "layout"
-        return call(function, [*given, layout, *outputs], indent)
-
-    def _own(self, var: Var, whole: Sequence[str] = ()) -> str:
-        """Some rows' own part of a quantity, unless that is wanted whole."""
-        name = code_name(var)
-        if name in whole or not var.axes:
-            return name
-        of_rows = not self.kernel.rows - free_axes(var)
-        return f"{name}[rows.at.{'index' if of_rows else 'part'}]"
-
-    # --- In float64 -------------------------------------------------------------------------------
-
-    def _afresh(self) -> Program:
-        """The program in float64 without the statistics that it finds."""
-        found = set(self.kernel.statistics.program.results)
-        wide, more = self.kernel.wide.program, self.kernel.statistics.program.given
-        given = (v for v in (*wide.given, *more) if v not in found)
-        return replace(wide, given=tuple(dict.fromkeys(given)))
-
-    def again(self) -> str:
-        """The function that finds statistics in float64 and computes all from them."""
-        statistics, wide = self.kernel.statistics.program, self.kernel.wide.program
-        parameters = [*(f"{code_name(v)}: Any" for v in self._afresh().given), "layout: _Layout"]
-        parameters += [f"{o}: Array" for o in self.outputs]
-        targets = [code_name(v) if v in wide.given else "_" for v in statistics.results]
-        known = [code_name(v) for v in statistics.given]
-        return "\n".join(
-            [
-                signature(f"{self.name}_again", parameters, RETURNS),
-                f'    """{self.about} in float64, with statistics from float64 alone."""',
-                call(f"{tuple_of(targets)} = _statistics", [*known, "layout"], 4),
-                self._call(f"return {self.name}_wide", wide, "", 4),
-            ]
-        )
 
     # --- Some rows --------------------------------------------------------------------------------
 
@@ -239,6 +310,12 @@ class _Core:
         lists = [_list(values), *([_list(pairs)] if pairs else [])]
         return [call("if not rows.holds", lists, 4) + ":", "        return None"]
 
+    def _pair(self, left: Expr, terms: Expr) -> str:
+        def of_part(node: Expr) -> str:
+            return name_of(node) + ("_part" if name_of(node) in self.gradients else "")
+
+        return f"({code(left, of_part)}, {code(terms, of_part)})"
+
     def _row_pair(self, left: Expr, terms: Expr) -> str:
         return f"({code(left, self._name)}, {code(terms, self._name)})"
 
@@ -273,10 +350,6 @@ class _Core:
 
     def _array(self, var: Var) -> str:
         return code_name(var) + ("_block" if var in self.program.given else "")
-
-
-def _pair(left: Expr, terms: Expr) -> str:
-    return f"({code(left, name_of)}, {code(terms, name_of)})"
 
 
 def _list(entries: Sequence[str]) -> str:

@@ -7,15 +7,14 @@ whose cores :mod:`codegen.backends.numpy_lines` prints.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from codegen.backends.numpy_blocks_support import _boxes
 from codegen.backends.numpy_half_support import _from_half, _to_half
-from codegen.backends.numpy_rows_support import _known_layout, _Layout
+from codegen.backends.numpy_rows_support import _Box, _count, _Layout
 from codegen.backends.numpy_support import _WIDE, Array
 
 # --- copied from here on ---
@@ -30,6 +29,8 @@ from codegen.backends.numpy_support import _WIDE, Array
 _NARROW: Any = np.float32
 _MATRIX = 2**18  # elements of a matrix, about
 _LONGEST = 2**18  # a row that is larger is read in pieces, in float64
+_ADDED = 2**15  # parameters of a row that there is room to add up gradients of
+_FEW_ROWS = 2**14  # rows that there is room to find statistics of
 _SHORTEST = 24  # elements of a line that are worth it
 _PIECE = 256  # elements of a line that are added up in one type before they are in float64
 _SMALL, _LARGE = 2.0**-100, 2.0**60  # sizes that float32 is at ease with
@@ -37,82 +38,98 @@ _LEFT = 16  # subtraction in float32 has to leave this part of its terms, as squ
 
 
 class _Place:
-    """Where some whole rows are: in the data by ``index``, in parameters by ``part``.
+    """How some whole rows are a matrix, with a line of them in each of its rows.
 
     Lines extend along the axes ``along``, which are last where the data have their axes in
     ``order``; ``each`` is the shape of one value for each line.
     """
 
-    def __init__(self, layout: _Layout, index: tuple[slice, ...]) -> None:
-        view = tuple(len(range(*s.indices(n))) for s, n in zip(index, layout.view, strict=True))
-        self.index, self.layout = index, _known_layout(view, view, layout.kept, layout.learnt, ())
-        self.part = tuple(s if k in layout.learnt else slice(None) for k, s in enumerate(index))
+    def __init__(self, layout: _Layout) -> None:
+        view = layout.view
         self.whole = layout.learnt == layout.reduced
         alike = tuple(k for k in layout.reduced if k not in layout.learnt)
         self.along = layout.reduced if self.whole else alike
         self.order = (*(k for k in range(len(view)) if k not in self.along), *self.along)
         self.each = tuple(1 if k in self.along else n for k, n in enumerate(view))
-        self.lines, self.length = math.prod(self.each), math.prod(view[k] for k in self.along)
+        self.lines, self.length = math.prod(self.each), _line(layout)
         self.shape = self.lines, self.length
         cut = next(k for k in range(min(_PIECE, self.length), 0, -1) if self.length % k == 0)
         self.piece = cut if 2 * cut > min(self.length, _PIECE) else 0
         self.ones = np.ones(max(self.lines, self.piece, _PIECE), _NARROW)
 
 
-@lru_cache(maxsize=256)
-def _places(layout: _Layout) -> tuple[_Place, ...]:
-    """Where all rows are, some at a time."""
+_place: Callable[[_Layout], _Place] = lru_cache(maxsize=256)(_Place)
+
+
+def _line(layout: _Layout) -> int:
+    """How many elements a line has."""
+    return layout.m if layout.learnt == layout.reduced else layout.alike
+
+
+def _parts(layout: _Layout) -> Iterator[tuple[_Box, Iterator[_Rows]]]:
+    """Indices of all that shares some of the parameters, and its rows, a matrix at a time."""
     # What a line has one value of takes room, too: of short lines there are fewer at once.
-    axes = range(len(layout.view))
-    row = _Place(layout, tuple(slice(1 if k in layout.kept else None) for k in axes))
-    found = []
-    for box, _ in _boxes(layout.rows, max(1, _MATRIX // (layout.m + 24 * row.lines)), 1):
-        own = dict(zip(layout.kept, box, strict=True))
-        index = tuple(own.get(k, slice(None)) for k in axes)
-        found.append(_Place(layout, index))
-    return tuple(found)
+    return _rows_by_parts(layout, layout.m + 24 * (layout.m // _line(layout)), _MATRIX)
 
 
-def _rows_of(layout: _Layout) -> list[_Rows]:
-    """All rows, some at a time."""
+def _wide_parts(layout: _Layout) -> Iterator[tuple[_Box, Iterator[_Rows]]]:
+    """The same with as many rows at a time as there is room for values of each."""
+    return _rows_by_parts(layout, layout.m // layout.alike if layout.shared else 1, _FEW_ROWS)
+
+
+def _rows_by_parts(layout: _Layout, row: int, limit: int) -> Iterator[tuple[_Box, Iterator[_Rows]]]:
+    """Parts and their rows, some at a time: as many as the limit, where a row counts as ``row``."""
     scratch: dict[int, Array] = {}
-    return [_Rows(place, scratch) for place in _places(layout)]
+
+    def within(part: _Box) -> Iterator[_Rows]:
+        each = row * _count(layout.view, part, layout.shared)
+        for index in layout.boxes(part, layout.unshared, each, limit):
+            yield _Rows(layout, index, scratch)
+
+    return ((part, within(part)) for part in layout.boxes(layout.whole, layout.shared, row, limit))
 
 
-def _laid_out(layout: _Layout, parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:
-    """What each row has one value of, from that of some rows at a time."""
-    if len(parts) == 1:
-        return parts[0]
-    every = tuple(layout.per_row() for _ in parts[0])
-    for place, part in zip(_places(layout), parts, strict=True):
-        for values, own in zip(every, part, strict=True):
-            values[place.index] = own
-    return every
+def _rows_of(layout: _Layout) -> Iterator[_Rows]:
+    """All rows, some at a time."""
+    return (rows for _, some in _parts(layout) for rows in some)
 
 
-def _added_up(layout: _Layout, parts: list[tuple[Array, ...]], count: int) -> tuple[Array, ...]:
-    """Sums over rows, from those over some at a time; a part may be without the last of them."""
-    every = tuple(layout.zeros() for _ in range(count))
-    for place, part in zip(_places(layout), parts, strict=True):
-        for values, own in zip(every, part, strict=False):
-            values[place.part] += own
-    return every
+def _laid_out(
+    layout: _Layout, known: tuple[Array, ...], rows: _Rows, own: tuple[Array, ...]
+) -> tuple[Array, ...]:
+    """What each row has one value of, with that of some more rows in its place."""
+    if rows.layout is layout:
+        return own
+    known = known or tuple(layout.per_row() for _ in own)
+    for values, some in zip(known, own, strict=True):
+        values[rows.index] = some
+    return known
+
+
+def _add(sums: Sequence[Array], own: Sequence[Array]) -> None:
+    """Adds to sums over rows those over some of them, which may be without the last ones."""
+    for total, some in zip(sums, own, strict=False):
+        total += some
 
 
 def _is_narrow(layout: _Layout, *arrays: Array) -> bool:
     """Whether float32 may be wide enough for arrays, and lines have a length that it is for."""
     if not all(np.can_cast(array.dtype, _NARROW) for array in arrays) or not arrays[0].size:
         return False
-    return layout.m <= _LONGEST and _places(layout)[0].length >= _SHORTEST
+    return layout.m <= _LONGEST and _line(layout) >= _SHORTEST
 
 
 class _Rows:
     """Some whole rows in float32, as a matrix with a line of them in each of its rows."""
 
-    __slots__ = ("at", "layout", "made", "scratch", "sums", "taken")
+    __slots__ = ("at", "index", "layout", "made", "part", "scratch", "sums", "taken")
 
-    def __init__(self, at: _Place, scratch: dict[int, Array]) -> None:
-        self.at, self.layout, self.scratch, self.taken = at, at.layout, scratch, 0
+    def __init__(self, layout: _Layout, index: _Box, scratch: dict[int, Array]) -> None:
+        self.index, self.layout, self.scratch, self.taken = index, layout.of(index), scratch, 0
+        self.part = index
+        if index is not layout.whole:
+            self.part = tuple(c if k in layout.learnt else slice(None) for k, c in enumerate(index))
+        self.at = _place(self.layout)
         self.made: Array | None = None
         self.sums: dict[tuple[int, int], Array] = {}
 
@@ -125,9 +142,13 @@ class _Rows:
         self.taken += 1
         return room[:size].reshape(self.at.shape)
 
+    def zeros(self) -> Array:
+        """Where the gradient of the rows' parameters is added up."""
+        return self.layout.zeros(self.layout.whole)
+
     def read(self, array: Array) -> Array:
         """The rows of an array; not to be written to."""
-        own = array[self.at.index].transpose(self.at.order)
+        own = array[self.index].transpose(self.at.order)
         if _lies_narrow(own):
             return own.reshape(self.at.shape)
         room = self.room()
@@ -140,13 +161,13 @@ class _Rows:
     def place(self, array: Array) -> Array:
         """The rows' place in the result, or scratch if that is of another type or order."""
         if self.made is None:
-            own = array[self.at.index].transpose(self.at.order)
+            own = array[self.index].transpose(self.at.order)
             self.made = own.reshape(self.at.shape) if _lies_narrow(own) else self.room()
         return self.made
 
     def store(self, array: Array, made: Array) -> None:
         """The result from scratch in its place, rounded once; nothing if it was made there."""
-        own = array[self.at.index].transpose(self.at.order)
+        own = array[self.index].transpose(self.at.order)
         if _lies_narrow(own):
             return
         made = made.reshape(own.shape)

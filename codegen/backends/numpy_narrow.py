@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from codegen.backends.numpy_blocks import block_core
 from codegen.backends.numpy_cores import core
-from codegen.backends.numpy_layouts import BATCH, ArrayLayout, copied, definitions
+from codegen.backends.numpy_layouts import BATCH, ArrayLayout, copied
 from codegen.backends.numpy_text import IMPORTS_FOR_BLOCKS
 from codegen.backends.python_lines import paragraph
 from codegen.linear import LinearKernel
@@ -58,9 +58,8 @@ def in_lines(layout: ArrayLayout, kernel: LineKernel) -> ArrayLayout:
     names = ("half", "lines", "along") if kernel.whole else ("half", "lines")
 
     def support() -> str:
-        boxes = definitions("numpy_blocks_support.py")["_boxes"]
         own = (copied(f"numpy_{name}_support.py") for name in names)
-        return "\n\n\n".join([layout.support(), *own, boxes])
+        return "\n\n\n".join([layout.support(), *own])
 
     about = " ".join(layout.about.split())
     about = paragraph(about.replace(IN_FLOAT64, BY_LINES).replace(BESIDE, BESIDE_ROWS), 0)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
 
 import numpy as np
 
-from codegen.backends.numpy_rows_support import _known_layout, _Layout
+from codegen.backends.numpy_rows_support import _Box, _known_layout, _Layout
 from codegen.backends.numpy_support import _BLOCK, _WIDE, Array, _wide
 
 # --- copied from here on ---
@@ -45,7 +44,7 @@ class _Scratch:
         return own
 
 
-def _place(x: Array, rows: Sequence[slice], layout: _Layout) -> Array:
+def _place(x: Array, rows: _Box, layout: _Layout) -> Array:
     """Where in each of some rows the first of the largest x is."""
     (axis,) = layout.reduced
     if 0 < layout.m <= _BLOCK:
@@ -63,7 +62,7 @@ def _place(x: Array, rows: Sequence[slice], layout: _Layout) -> Array:
     return place
 
 
-def _at(array: Array, rows: Sequence[slice], place: Array, layout: _Layout) -> Array:
+def _at(array: Array, rows: _Box, place: Array, layout: _Layout) -> Array:
     """What an array has there, one value for each row."""
     (axis,) = layout.reduced
     own = array[tuple(rows)]

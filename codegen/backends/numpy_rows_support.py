@@ -12,6 +12,7 @@ import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +22,17 @@ from codegen.backends.numpy_support import _BLOCK, _WIDE, Array, _array, _wide
 # --- copied from here on ---
 
 
+_Box: TypeAlias = tuple[slice, ...]  # where some elements are, along each axis
+_ROW = 2**14  # elements of a row that is computed whole, and parameters of which a part has its own
+
+
 class _Layout:
     """How x is read as rows, each reduced over its own elements, and cut into blocks of them.
 
     ``view`` is the shape of x in which ``kept`` are the axes that tell rows apart, of lengths
     ``rows``, and ``learnt`` those along which parameters extend; ``features`` is the shape that a
     parameter is given in, ``spread`` the one that broadcasts against the data.  A row has ``m``
-    elements.
+    elements, ``alike`` of them for each of its parameters.
     """
 
     def __init__(
@@ -44,15 +49,19 @@ class _Layout:
         self.rows = tuple(view[k] for k in kept)
         self.m = math.prod(view[k] for k in self.reduced)
         self.each = tuple(n if k in kept else 1 for k, n in enumerate(view))
+        self.shared = tuple(k for k in kept if k in learnt)
+        self.unshared = tuple(k for k in kept if k not in learnt)
+        self.whole: _Box = tuple(slice(None) for _ in view)
+        self.alike = math.prod(view[k] for k in self.reduced if k not in learnt)
         self.spread = tuple(n if k in learnt else 1 for k, n in enumerate(view))
 
     def per_row(self) -> Array:
         """Room for one value for each row, in the shape that broadcasts against the data."""
         return np.empty(self.each, _WIDE)
 
-    def zeros(self) -> Array:
-        """Where the gradient of a parameter is added up, block by block."""
-        return np.zeros(self.spread, _WIDE)
+    def zeros(self, part: _Box) -> Array:
+        """Where the gradient of a part's parameters is added up, block by block."""
+        return np.zeros(self.of(part).spread, _WIDE)
 
     def nothing(self) -> Array:
         """Where the sum over one row is added up, piece by piece."""
@@ -78,38 +87,65 @@ class _Layout:
         whole = tuple(self.view[k] for k in self.reduced)
         return own.reshape(-1) if own.size == 1 else np.broadcast_to(own, whole).reshape(-1)
 
-    def blocks(self) -> Iterator[tuple[slice, ...]]:
+    def blocks(self) -> Iterator[_Box]:
         """Indices of whole rows, about _BLOCK elements together, which meet every row once."""
         # What a row has one value of takes room, too: in a block of short rows not more than them.
-        return self._boxes([slice(None)] * len(self.view), self.kept, self.m + 2)
+        return self.boxes(self.whole, self.kept, self.m + 2)
 
-    def pieces(self, row: Sequence[slice]) -> Iterator[tuple[slice, ...]]:
+    def pieces(self, row: _Box) -> Iterator[_Box]:
         """Indices of about _BLOCK elements of a row, which meet every element of it once."""
-        return self._boxes(row, self.reduced, 1)
+        return self.boxes(row, self.reduced, 1)
 
-    def _boxes(
-        self, box: Sequence[slice], axes: Sequence[int], each: int
-    ) -> Iterator[tuple[slice, ...]]:
-        """A box cut along some axes; ``each`` is the size of what has one index along them."""
-        box = list(box)
-        if not axes:
-            yield tuple(box)
-            return
+    def parts(self) -> Iterator[_Box]:
+        """Indices of all that shares some of the parameters, so few that there is room for them.
+
+        A part has whole rows, unless they are computed in pieces.
+        """
+        if self.m > _ROW:
+            return self.boxes(self.whole, self.learnt, self.alike, _ROW)
+        return self.boxes(self.whole, self.shared, self.m + 2)
+
+    def within(self, part: _Box) -> Iterator[_Box]:
+        """Indices of about _BLOCK elements of a part, of whole rows unless these are in pieces."""
+        if self.m > _ROW:
+            others = [k for k in range(len(part)) if k not in self.learnt]
+            return self.boxes(part, others, _count(self.view, part, self.learnt))
+        return self.boxes(part, self.unshared, (self.m + 2) * _count(self.view, part, self.shared))
+
+    def of(self, box: _Box) -> _Layout:
+        """The layout of what a box has of the data."""
+        if box is self.whole:
+            return self
+        view = tuple(_count(self.view, box, [k]) for k in range(len(box)))
+        return _known_layout(view, view, self.kept, self.learnt, ())
+
+    def boxes(self, box: _Box, axes: Sequence[int], each: int, limit: int = 0) -> Iterator[_Box]:
+        """A box cut along some axes into smaller ones, of up to a limit, which is _BLOCK; ``each``
+        is the size of what has one index along them."""
+        cuts, limit = list(box), limit or _BLOCK
         lengths = [self.view[k] for k in axes]
+        if not axes or 0 < each * math.prod(lengths) <= limit:
+            yield box
+            return
         cut, size = len(axes) - 1, each
-        while cut and size * lengths[cut] <= _BLOCK:
+        while cut and size * lengths[cut] <= limit:
             size *= max(lengths[cut], 1)
             cut -= 1
-        length = max(1, _BLOCK // size)
+        length = max(1, limit // size)
         for outer in np.ndindex(*lengths[:cut]):
             for start in range(0, lengths[cut], length):
-                cuts = (*(slice(k, k + 1) for k in outer), slice(start, start + length))
-                for axis, own in zip(axes, cuts, strict=False):
-                    box[axis] = own
-                yield tuple(box)
+                own = (*(slice(k, k + 1) for k in outer), slice(start, start + length))
+                for axis, at in zip(axes, own, strict=False):
+                    cuts[axis] = at
+                yield tuple(cuts)
 
 
 _known_layout: Callable[..., _Layout] = lru_cache(maxsize=256)(_Layout)
+
+
+def _count(shape: Sequence[int], box: _Box, axes: Sequence[int]) -> int:
+    """How many indices a box has along some axes."""
+    return math.prod(len(range(shape[k])[box[k]]) for k in axes)
 
 
 def _layout(x: Array, axes: Sequence[int]) -> _Layout:
@@ -131,7 +167,7 @@ def _layout(x: Array, axes: Sequence[int]) -> _Layout:
     return _known_layout(x.shape, x.shape, kept, reduced, features)
 
 
-def _cut(values: Array, box: Sequence[slice]) -> Array:
+def _cut(values: Array, box: _Box) -> Array:
     """What a box has of an array that broadcasts against the data, in float64."""
     own = (cut if n > 1 else slice(None) for cut, n in zip(box, values.shape, strict=True))
     return _wide(values[tuple(own)])
@@ -140,13 +176,14 @@ def _cut(values: Array, box: Sequence[slice]) -> Array:
 def _learnt(
     name: str, value: npt.ArrayLike | None, layout: _Layout, default: int | None = None
 ) -> Array:
-    """A parameter, copied, in the shape that broadcasts against the data."""
+    """A parameter as it is, in the shape that broadcasts against the data."""
     if value is None and default is not None:
-        return np.full(layout.spread, default, _WIDE)
+        one = np.asarray(default, _WIDE)  # in the place of each
+        return np.ndarray(layout.spread, _WIDE, one, strides=[0] * len(layout.spread))
     array = _array(name, value)
     if array.shape != layout.features:
         raise ValueError(
             f"{name} has shape {array.shape}; {layout.features} is needed for x of shape "
             f"{layout.shape}"
         )
-    return array.astype(_WIDE).reshape(layout.spread)
+    return array.reshape(layout.spread)

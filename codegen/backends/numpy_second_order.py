@@ -6,19 +6,25 @@ that computes is printed from a proved program.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from codegen.backends.numpy_deployment import Formulas
 from codegen.backends.numpy_layouts import ArrayLayout
 from codegen.backends.numpy_one_size import counted
-from codegen.backends.python_lines import block, call, one_a_line, paragraph, tuple_of
+from codegen.backends.python_lines import block, one_a_line, paragraph, tuple_of
 from codegen.names import code_name
+from codegen.pipeline import Kernel
 from codegen.second_order import SecondOrderKernel
 from derive.expr import Var, adjoint
 
+Call = Callable[[Kernel, Callable[[Var], str], Sequence[str], str], str]
+Core = Callable[[Kernel, Sequence[str], str], str]
+
 
 def second_order_text(
-    second_order: SecondOrderKernel, layout: ArrayLayout, formulas: Formulas, prepare: str
+    second_order: SecondOrderKernel, layout: ArrayLayout, formulas: Formulas, made: Call, core: Core
 ) -> list[str]:
-    """The function and its core; ``prepare`` is a line of code that sees to the cache."""
+    """The function and its core; ``made`` writes the call of that, and ``core`` prints it."""
     second = second_order.second
     layer = second.derivation.layer
     kernel = counted(second_order.kernel, layer)
@@ -34,8 +40,9 @@ def second_order_text(
         own = name if name in (dy, first) else f"cache.{name}"
         return layout.whole.format(own) if var.axes == layer.data.axes else own
 
-    arguments = [*map(argument, kernel.program.given), "layout", *map(layout.whole.format, full)]
     parameters = outputs[2:]
+    written = [layout.gradient.format(name) for name in parameters if layout.gradient]
+    given = ["layout", *map(layout.whole.format, full), *written]
     targets = f"{tuple_of([f'wide_{name}' for name in parameters])} = " if parameters else ""
     terms = [f"<{v}, {v.removeprefix('v_')}>" for v in (first, *vectors)]
     inputs = [name.removeprefix("g_") for name in outputs]
@@ -51,6 +58,11 @@ def second_order_text(
         taken += f" and {', '.join(parameters)}: {layout.vector}, also where the parameter was None"
     taken += "; all have the dtype of x."
     stored = [f"{p}[...] = wide_{p}.reshape({layout.one})" for p in parameters]
+    empty = ["if layout.m:  # of no elements they stay zero", *(f"    {line}" for line in stored)]
+    if written:
+        targets = ""
+        empty = ["if not layout.m:  # of no elements they are zero"]
+        empty += [f"    {p}[...] = 0" for p in parameters]
     definitions = [result.definition for result in second.results]
     return [
         DOUBLE_BACKWARD.format(
@@ -64,11 +76,10 @@ def second_order_text(
             setup=block(f'wide_{v} = {layout.values}("{v}", {v}, layout, 0)' for v in vectors),
             one=layout.one,
             made=block(f"{name} = np.zeros({layout.one}, dtype)" for name in parameters),
-            call=prepare + call(f"{targets}_double_backward", arguments, 8),
-            store=block(["if layout.m:  # of no elements they stay zero"] if stored else [], 8)
-            + block(stored, 12),
+            call=made(kernel, argument, given, targets),
+            store=block(empty if stored else [], 8),
         ),
-        layout.core(kernel, layer.data, full, "The closed forms"),
+        core(kernel, full, "The closed forms"),
     ]
 
 

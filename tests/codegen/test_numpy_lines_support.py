@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from types import ModuleType
 from typing import Any
 
@@ -13,17 +14,11 @@ from hypothesis import strategies as st
 from codegen.backends import numpy_lines_support as support
 from codegen.backends.numpy_along_support import _over_rows, _plus_along, _times_along
 from codegen.backends.numpy_instance_support import _layout as of_channels
-from codegen.backends.numpy_lines_support import _in_two, _is_narrow, _places, _Rows, _rows_of
+from codegen.backends.numpy_lines_support import _in_two, _is_narrow, _Rows, _rows_of
 from codegen.backends.numpy_rows_support import _layout
 from generated.numpy_kernels import group_norm, instance_norm, layer_norm, rms_norm
 
 Array = np.ndarray[Any, Any]
-
-
-@pytest.fixture(autouse=True)
-def forgotten() -> Any:
-    yield
-    _places.cache_clear()
 
 
 def all_rows(shape: tuple[int, ...]) -> _Rows:
@@ -33,18 +28,17 @@ def all_rows(shape: tuple[int, ...]) -> _Rows:
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.integers(1, 5), min_size=2, max_size=4), st.integers(1, 60), st.data())
-def test_places_meet_every_row_once_and_whole(
+def test_matrices_meet_every_row_once_and_whole(
     shape: list[int], size: int, data: st.DataObject
 ) -> None:
     features = data.draw(st.integers(1, len(shape) - 1))
     met = np.zeros(shape, int)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(support, "_MATRIX", size)
-        _places.cache_clear()
-        for place in _places(_layout(met, range(-features, 0))):
-            met[place.index] += 1
-            assert met[place.index].shape[-features:] == tuple(shape[-features:])
-            assert place.lines * place.length == met[place.index].size
+        for rows in _rows_of(_layout(met, range(-features, 0))):
+            met[rows.index] += 1
+            assert met[rows.index].shape[-features:] == tuple(shape[-features:])
+            assert prod(rows.at.shape) == met[rows.index].size
     assert (met == 1).all()
 
 

@@ -93,6 +93,27 @@ def test_pieces_meet_every_element_of_a_row_once(
     assert (met == 1).all()
 
 
+@settings(max_examples=120, deadline=None)
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(1, 40), st.data())
+def test_parts_of_large_rows_have_few_parameters(
+    shape: list[int], size: int, data: st.DataObject
+) -> None:
+    features = data.draw(st.integers(1, len(shape)))
+    layout = _layout(np.empty(shape), range(-features, 0))
+    met, few = np.zeros(shape, int), data.draw(st.integers(1, 40))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numpy_rows_support, "_BLOCK", size)
+        patch.setattr(numpy_rows_support, "_ROW", few)
+        for part in layout.parts():
+            own = layout.zeros(part)
+            assert own.size <= max(few, 1)
+            for block in layout.within(part):
+                met[block] += 1
+                assert met[block].size <= max(size, few)
+                assert layout.over_rows(met[block]).shape == own.shape
+    assert (met == 1).all()
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.data())
 def test_totals_are_sums(shape: list[int], data: st.DataObject) -> None:
@@ -104,7 +125,7 @@ def test_totals_are_sums(shape: list[int], data: st.DataObject) -> None:
     assert (layout.total(values).ravel() == flat.sum(axis=1)).all()
     assert (layout.over_rows(values).ravel() == flat.sum(axis=0)).all()
     assert layout.total(values).shape == layout.per_row().shape
-    assert layout.over_rows(values).shape == layout.zeros().shape
+    assert layout.over_rows(values).shape == layout.zeros(layout.whole).shape
 
 
 @pytest.mark.parametrize(
@@ -144,7 +165,7 @@ def module_of(layer: Layer) -> ModuleType:
 def test_other_definitions_have_kernels_too(layer: Layer, block: int) -> None:
     """Against central differences, and one form of the gradients against the others."""
     module: Any = module_of(layer)
-    module._BLOCK = block
+    module._BLOCK, module._ROW = block, block // 2
     rng, shape = np.random.default_rng(1), (3, 2, 4)
     names = [var.label for var in layer.learnt]
     values = [rng.normal(size=shape), *(rng.normal(size=(2, 4)) for _ in names)]

@@ -20,7 +20,6 @@ from codegen.backends import (
     numpy_rows_support,
 )
 from codegen.backends.numpy_group_support import _grouped
-from codegen.backends.numpy_instance_support import _part
 from codegen.backends.numpy_one_size import with_one_size
 from codegen.pipeline import build
 from derive.derivation import derive
@@ -47,14 +46,21 @@ def test_blocks_meet_every_row_once_and_whole(data: st.DataObject) -> None:
         x, groups, data.draw(st.sampled_from([axis, axis - x.ndim]))
     )
     view, met = _grouped(x, layout), np.zeros(layout.view, int)
-    total, gradient = layout.per_row(), layout.zeros()
+    total, gradient = layout.per_row(), np.full(layout.spread, np.nan)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(numpy_rows_support, "_BLOCK", data.draw(st.integers(1, 40)))
-        for block in layout.blocks():
-            met[block] += 1
-            assert all(met[block].shape[k] == layout.view[k] for k in layout.reduced)
-            total[block] = layout.total(view[block])
-            gradient[_part(block, layout)] += layout.over_rows(view[block])
+        patch.setattr(numpy_rows_support, "_ROW", data.draw(st.integers(1, 40)))
+        whole = layout.m <= numpy_rows_support._ROW
+        for row in layout.blocks():
+            assert all(view[row].shape[k] == layout.view[k] for k in layout.reduced)
+            total[row] = layout.total(view[row])
+        for part in layout.parts():
+            own = layout.zeros(part)
+            for block in layout.within(part):
+                met[block] += 1
+                assert not whole or view[block].shape[-1] == view.shape[-1] or axis == x.ndim - 1
+                own += layout.over_rows(view[block])
+            gradient[part] = own
     assert (met == 1).all()
     assert (total == view.sum(axis=layout.reduced, keepdims=True)).all()
     others = tuple(k for k in range(x.ndim) if k != axis)
@@ -144,7 +150,7 @@ LAYERS = (
 def test_other_definitions_have_kernels_too(layer: Layer, axis: int, block: int) -> None:
     """Against central differences, and one form of the gradients against the others."""
     module: Any = module_of(layer)
-    module._BLOCK = block
+    module._BLOCK, module._ROW = block, block // 2
     rng, shape = np.random.default_rng(1), (2, 4, 3) if axis == 1 else (2, 3, 4)
     values = [rng.normal(size=shape), *(rng.normal(size=4) for _ in layer.learnt)]
     dots = [rng.normal(size=value.shape) for value in values]

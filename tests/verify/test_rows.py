@@ -57,7 +57,11 @@ def test_the_cores_are_exact(name: str) -> None:
         ("x_block - mean_block - mean_rest_block", "x_block - mean_block", "forward: y"),
         (" - sum_xshifted**2 / m**2", "", "forward: var"),
         ("sum_dy += layout.over_rows", "sum_dy = layout.over_rows", "backward: dbeta"),
-        ("total(dy_block * gamma)", "total(dy_block) * gamma", "backward: dx"),
+        ("total(dy_block * gamma_part)", "total(dy_block) * gamma_part", "backward: dx"),
+        ("_wide(gamma[part])", "_wide(gamma[next(layout.parts())])", "forward: y"),
+        ("dbeta[part] = sum_dy", "dbeta[next(layout.parts())] = sum_dy", "backward: dbeta"),
+        ("            _add(sums, own)\n", "            sums = own\n", "backward: dgamma"),
+        ("gamma_part * x_hat + beta_part", "gamma_part * x_hat", "forward: y"),
         ("u[:, None] * R", "u[None, :] * R", "jacobian: uR"),
     ],
 )
@@ -147,21 +151,24 @@ CLAUSES = {
     "jacobian form": ("np.unravel_index(row % rows,", "np.unravel_index(0,"),
     "layouts": ("block.astype(_WIDE, copy=False)", "block.view(block.dtype.newbyteorder('='))"),
     "empty": ("self.m + 2", "self.m"),
-    "one element": ("dx[block] = scale", "dx[block] = 1 + scale"),
+    "one element": (
+        "scale * (m * dy_block * gamma_part -",
+        "1 + scale * (m * dy_block * gamma_part -",
+    ),
     "rows alone": ("mean_block = sum_x / m", "mean_block = sum_x.mean() / m"),
-    "nan in parameter gradients": ("dgamma = sum_dy_xhat", "dgamma = np.nan_to_num(sum_dy_xhat)"),
+    "nan in parameter gradients": ("[part] = sum_dy_xhat", "[part] = np.nan_to_num(sum_dy_xhat)"),
     "dtypes": ("np.empty(shape, dtype)", "np.empty(shape, np.float64)"),
     "double backward values": ("m * v_dx_c - x_hat * sum_vdxc_xhat", "m * v_dx_c"),
     "double backward hard batches": ("- mean_block - mean_rest_block", "- np.float32(mean_block)"),
     "double backward absent": ("v_dgamma, layout, 0", "v_dgamma, layout, 1"),
     "double backward refuses": ('_like("v_dx", v_dx, cache.x)', "np.asarray(v_dx, np.float64)"),
     "double backward layouts": ("astype(_WIDE, copy=False)", "view(block.dtype.newbyteorder('='))"),
-    "double backward small": ("            + v_dbeta\n", "            + v_dbeta + 0 * x_hat + 1\n"),
+    "double backward small": ("    + v_dbeta_part\n", "    + v_dbeta_part + 0 * x_hat + 1\n"),
     "double backward rows alone": ("mean_v_dx = sum_vdx / m", "mean_v_dx = sum_vdx.mean() / m"),
     "double backward no warning": ('np.errstate(all="ignore")', "np.errstate()"),
     "no warning": ('np.errstate(all="ignore")', "np.errstate()"),
-    "large rows": ("_cut(sum_dy, block)[...] += layout", "_cut(sum_dy, block)[...] = layout"),
-    "little memory": ("layout.m > _BLOCK", "layout.m > 100 * _BLOCK"),
+    "large rows": ("sum_dy_gamma_row += layout", "sum_dy_gamma_row = layout"),
+    "little memory": ("layout.m > _ROW", "layout.m > 100 * _ROW"),
 }
 
 
@@ -180,9 +187,9 @@ def test_a_broken_promise_is_seen(clause: str) -> None:
 def test_a_result_that_replaces_its_input_is_written_last() -> None:
     """dx stored before the totals are taken would spoil dy where out=dy, in float64 alone."""
     text = source("layer_norm")
-    start = text.index("        # closed form of dl/dx\n")
-    end = text.index("    dgamma = sum_dy_xhat", start)
-    totals = "        sum_dy_xhat += layout.over_rows(dy_block * x_hat)\n"
+    start = text.index("            # closed form of dl/dx\n")
+    end = text.index("        dgamma[part] = sum_dy_xhat", start)
+    totals = "            sum_dy_xhat += layout.over_rows(dy_block * x_hat)\n"
     stored = text[start:end]
     assert totals not in stored
     early = text.replace(stored, "").replace(totals, stored + totals)

@@ -55,11 +55,11 @@ def test_the_cores_are_exact(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "old", "new", "claim"),
     [
-        ("group_norm", "dy_block * gamma_block", "dy_block", "backward: dx"),
+        ("group_norm", "dy_block * gamma_part", "dy_block", "backward: dx"),
         ("group_norm", "m = layout.m", "m = layout.m // 2", "forward: var"),
-        ("group_norm", "sum_dy[_part(block, layout)] +=", "sum_dy +=", "backward: dbeta"),
+        ("group_norm", "dbeta[part] = sum_dy", "dbeta[...] = sum_dy", "backward: dbeta"),
         ("group_norm", "u[:, None] * R", "u[None, :] * R", "jacobian: uR"),
-        ("instance_norm", "gamma[_part(block, layout)]", "gamma[:, :1]", "forward: y"),
+        ("instance_norm", "gamma[part]", "gamma[:, :1]", "forward: y"),
         ("instance_norm", "over_rows(dy * x_hat)", "over_rows(dy)", "backward_staged: dgamma"),
     ],
 )  # fmt: skip
@@ -149,14 +149,17 @@ CLAUSES = {
     "jacobian form": ("np.unravel_index(row % rows,", "np.unravel_index(0,"),
     "layouts": ("block.astype(_WIDE, copy=False)", "block.view(block.dtype.newbyteorder('='))"),
     "empty": ("self.m + 2", "self.m"),
-    "one element": ("dx[block] = scale", "dx[block] = 1 + scale"),
+    "one element": (
+        "scale * (m * dy_block * gamma_part -",
+        "1 + scale * (m * dy_block * gamma_part -",
+    ),
     "rows alone": ("mean_block = sum_x / m", "mean_block = sum_x.mean() / m"),
-    "nan in parameter gradients": ("dgamma = sum_dy_xhat", "dgamma = np.nan_to_num(sum_dy_xhat)"),
+    "nan in parameter gradients": ("[part] = sum_dy_xhat", "[part] = np.nan_to_num(sum_dy_xhat)"),
     "eps as given with positions": ("return float(value)", "return max(float(value), 1e-12)"),
     "absent parameters with positions": ('"gamma", gamma, layout, 1', '"gamma", gamma, layout, 0'),
     "no warning": ('np.errstate(all="ignore")', "np.errstate()"),
-    "large rows": ("_cut(sum_dy, block)[...] += layout", "sum_dy[...] += layout"),
-    "little memory": ("layout.m > _BLOCK", "layout.m > 100 * _BLOCK"),
+    "large rows": ("sum_dy_gamma_row += layout", "sum_dy_gamma_row = layout"),
+    "little memory": ("layout.m > _ROW", "layout.m > 100 * _ROW"),
 }
 
 
