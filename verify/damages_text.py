@@ -74,8 +74,6 @@ ROW_REWRITES: tuple[tuple[str, str, str], ...] = (
     ("rows never in pieces", "    if layout.m > _BLOCK:\n", "    if False:\n"),
     ("gradients not zero at first", "np.zeros(self.of(part)", "np.empty(self.of(part)"),
     ("parameter not copied", "wide_gamma.astype(_WIDE)", "wide_gamma.astype(_WIDE, copy=False)"),
-    ("gradient of another part", "dgamma[part] = ", "dgamma[next(layout.parts())] = "),
-    ("parameters of another part", "_wide(gamma[part])", "_wide(gamma[next(layout.parts())])"),
     ("all of an array", "cut if n > 1 else slice(None)", "slice(None)"),
     ("one value cut", "cut if n > 1 else slice(None)", "cut"),
     ("order of axes", "sorted(k % x.ndim for k in indices)", "[k % x.ndim for k in indices]"),
