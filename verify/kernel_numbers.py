@@ -118,6 +118,7 @@ def on_objects(module: ModuleType, block: int) -> None:
     own: dict[str, Any] = {"_COLUMNS": 4, "_ROWS": 2}  # of several blocks, where they have both
     own |= {"_WIDE": object, "_BLOCK": block, "_RUN": 2, "_LANES": (3, 4), "_far": lambda *_: False}
     own |= {"_moderate": lambda *_: True, "_is_left": lambda *_: True}
+    own["_LEARNT"] = 3  # parameters of a part, of one group
     if hasattr(module, "_in_one_call"):
         own |= {"_in_order": lambda array, _: array.flags.c_contiguous, "_NEAR": 1, "_SMALL": 0}
     vars(module).update(python | {k: v for k, v in own.items() if hasattr(module, k)})

@@ -89,8 +89,8 @@ def test_kernels_of_rows_are_exact(name: str) -> None:
         ("return dy * gamma, dy * gamma * x_hat", "return dy, dy * gamma * x_hat"),
         ("return dy * x_hat, dy", "return dy * x_hat, x_hat"),
         ("return gamma * x_hat + beta", "return gamma * x_hat"),
-        ("sum_dy[g, p] += made[1]", "sum_dy[g, p] = made[1]"),  # layer_norm: side by side
-        ("sum_dy[g, p] += sum_dy_p", "sum_dy[g, p] += 2 * sum_dy_p"),  # in runs
+        ("sum_dy[own, p] += made[1]", "sum_dy[own, p] = made[1]"),  # layer_norm: side by side
+        ("sum_dy[own, p] += sum_dy_p", "sum_dy[own, p] += 2 * sum_dy_p"),  # in runs
         ("var_of[i, g] = var", "var_of[i, g] = mean"),
         ("kept[block] = made", "kept[block] = 2 * made"),
         ("_cut(total, block)[...] += made", "_cut(total, block)[...] = made"),
@@ -103,6 +103,23 @@ def test_damage_to_rows_is_noticed_in_exact_arithmetic(right: str, wrong: str) -
     assert right in text
     damaged = text.replace(right, wrong)
     assert not confirmed(kernel_exact.check(damaged, LAYERS[name], REFERENCES[name], sizes=(2, 4)))
+
+
+def test_parts_of_parameters_together_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has many parameters is computed part by part, where it lies and copied."""
+    from generated.numba_kernels import group_norm
+
+    rng = np.random.default_rng(0)
+    for x in (rng.normal(size=(3, 8, 5)), rng.normal(size=(3, 5, 16)).transpose(0, 2, 1)[:, ::2]):
+        gamma, dy = rng.normal(size=8), rng.normal(size=x.shape)
+        found = []
+        for limit in (2**16, 3):
+            monkeypatch.setattr(group_norm, "_LEARNT", limit)
+            y, cache = group_norm.forward(x, gamma, gamma, 4)
+            y_dot = group_norm.jvp(dy, gamma, gamma, cache)
+            found.append((y, y_dot, *group_norm.backward(dy, cache)))
+        for one, other in zip(*found, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
 
 # --- Checked -------------------------------------------------------------------------------------
