@@ -189,8 +189,8 @@ x is (*rows, *features), where the features extend along ``axes``, some of the l
 is reduced over its own m features, whatever the other rows are.  Learnt parameters have the shape
 of the features.  float16, bfloat16, float32 and float64 are computed in float64, by blocks of whole
 rows or, of larger rows, by pieces, and rounded once; results have the dtype of x.  Beside its
-arrays and float64 copies of the parameters and their gradients a call takes less than 8 MB, but for
-backward_staged and jacobian, which take whole arrays.  Strides, byte order and read-only inputs are
+arrays and its cache a call takes less than 8 MB, but for backward_staged and jacobian, which take
+whole arrays.  Strides, byte order and read-only inputs are
 all fine, and inputs are never written to.  NaN and Inf in x, dy or x_dot stay in their row, but the
 gradients of the parameters are sums over all rows: those of every feature that the NaN reaches in
 its row (of all features, if it is in x) are NaN.  No NumPy warning escapes.""",
@@ -253,11 +253,11 @@ INSTANCE = replace(
     about="""\
 x is (N, C, *spatial), or channels last with axis=-1; each channel of each sample is reduced over
 its own m positions, whatever the others are.  float16, bfloat16, float32 and float64 are computed
-in float64, by blocks, and rounded once; results have the dtype of x.  Beside its arrays and float64
-copies of the parameters and their gradients a call takes less than 8 MB, but for backward_staged
-and jacobian, which take whole arrays.  Strides, byte order and read-only inputs are all fine, and
-inputs are never written to.  NaN and Inf in x, dy or x_dot stay in their channel of their sample,
-but the gradients of the parameters are sums over all samples.  No NumPy warning escapes.""",
+in float64, by blocks, and rounded once; results have the dtype of x.  Beside its arrays and its
+cache a call takes less than 8 MB, but for backward_staged and jacobian, which take whole arrays.
+Strides, byte order and read-only inputs are all fine, and inputs are never written to.  NaN and Inf
+in x, dy or x_dot stay in their channel of their sample, but the gradients of the parameters are
+sums over all samples.  No NumPy warning escapes.""",
     x=SPATIAL,
     vector="(C,)",
     shown=slice(0, 3),
@@ -282,12 +282,12 @@ x is (N, C, *spatial), or channels last with axis=-1; its channels are cut into 
 neighbours, and each group of each sample is reduced over its own m elements, whatever the others
 are.  In the formulas a channel is told by its group and its place in it, sizes are those of a group
 (its channels C, its positions S) and m = C S.  float16, bfloat16, float32 and float64 are computed
-in float64, by blocks, and rounded once; results have the dtype of x.  Beside its arrays and float64
-copies of the parameters and their gradients a call takes less than 8 MB, but for backward_staged
-and jacobian, which take whole arrays.  Strides, byte order and read-only inputs are all fine, and
-inputs are never written to.  NaN and Inf in x, dy or x_dot stay in their group of their sample, but
-the gradients of the parameters are sums over all samples: those of every channel that the NaN
-reaches (of its whole group, if it is in x) are NaN. No NumPy warning escapes.""",
+in float64, by blocks, and rounded once; results have the dtype of x.  Beside its arrays and its
+cache a call takes less than 8 MB, but for backward_staged and jacobian, which take whole arrays.
+Strides, byte order and read-only inputs are all fine, and inputs are never written to.  NaN and Inf
+in x, dy or x_dot stay in their group of their sample, but the gradients of the parameters are sums
+over all samples: those of every channel that the NaN reaches (of its whole group, if it is in x)
+are NaN. No NumPy warning escapes.""",
     x=SPATIAL + "groups: how many groups there are, a divisor of C.  ",
     shown=slice(0, 4),
     jacobian_about="uR of one group of a sample, from its own part of x and its own values.",

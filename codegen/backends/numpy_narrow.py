@@ -47,10 +47,6 @@ BY_LINES = (
     "float64, short rows and very long ones, backward where dx replaces dy, and what is neither "
     "forward nor backward: by blocks"
 )
-BESIDE = "Beside its arrays and float64 copies of the parameters and their gradients a call"
-BESIDE_ROWS = BESIDE.replace(" and float64", ", float64").replace(
-    " a call", " and float64 values of each row a call"
-)
 
 
 def in_lines(layout: ArrayLayout, kernel: LineKernel) -> ArrayLayout:
@@ -62,5 +58,5 @@ def in_lines(layout: ArrayLayout, kernel: LineKernel) -> ArrayLayout:
         return "\n\n\n".join([layout.support(), *own])
 
     about = " ".join(layout.about.split())
-    about = paragraph(about.replace(IN_FLOAT64, BY_LINES).replace(BESIDE, BESIDE_ROWS), 0)
+    about = paragraph(about.replace(IN_FLOAT64, BY_LINES), 0)
     return replace(layout, support=support, about=about)
