@@ -126,7 +126,9 @@ def test_a_kernel_in_floating_point() -> None:
     assert not failures(rows)
     assert {row.name.split()[0] for row in rows} == {"y", "dx", "dgamma", "dbeta", "y_dot"}
     assert all(row.ok and row.worst is not None and row.worst < 20 for row in rows)
-    damaged = source.replace("_WIDE: Any = np.float64", "_WIDE: Any = np.float32")
+    damaged = source.replace(
+        "_WIDE: Any = np.dtype(np.float64)", "_WIDE: Any = np.dtype(np.float32)"
+    )
     assert damaged != source
     assert failures(accuracy_own.check(load(damaged, "own"), layer, reference, seed=1))
 

@@ -99,7 +99,7 @@ def test_the_table_holds(name: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("_WIDE: Any = np.float64", "_WIDE: Any = np.float32"),
+        ("_WIDE: Any = np.dtype(np.float64)", "_WIDE: Any = np.dtype(np.float32)"),
         (
             "sum_xshifted2 / m - sum_xshifted**2 / m**2",
             "layout.total(x_block**2) / m - (sum_x / m)**2",

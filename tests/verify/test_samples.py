@@ -111,7 +111,7 @@ def test_the_table_holds(name: str) -> None:
 
 @BY_NAME
 def test_lost_digits_are_seen(name: str) -> None:
-    module = damaged(name, "_WIDE: Any = np.float64", "_WIDE: Any = np.float32")
+    module = damaged(name, "_WIDE: Any = np.dtype(np.float64)", "_WIDE: Any = np.dtype(np.float32)")
     hard = [case for case in TABLE if case.name == "scaled 1e30"]
     assert failures(accuracy_rows.run(module, LAYERS[name], cases=tuple(hard)))
 

@@ -124,7 +124,11 @@ def test_every_hard_row(case: Case) -> None:
         ("(x_block, x_max_of, out", "(x_block, 0, out", "mean 1e4 std 1e-2"),
         ("(dy_block, dy_origin, out", "(dy_block, 0, out", "one 60 above the others"),
         ("(x_dot_block, x_dot_origin, out", "(x_dot_block, 0, out", "one 60 above the others"),
-        ("_WIDE: Any = np.float64", "_WIDE: Any = np.float32", "one 12 above the others"),
+        (
+            "_WIDE: Any = np.dtype(np.float64)",
+            "_WIDE: Any = np.dtype(np.float32)",
+            "one 12 above the others",
+        ),
         ("np.argmax", "np.argmin", "1e30 among others"),
     ],
 )

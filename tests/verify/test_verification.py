@@ -176,7 +176,9 @@ def test_a_kernel_that_accepts_what_it_must_refuse_fails_the_contract() -> None:
 
 
 def test_an_inaccurate_kernel_fails_the_accuracy_table() -> None:
-    damaged = source().replace("_WIDE: Any = np.float64", "_WIDE: Any = np.float32")
+    damaged = source().replace(
+        "_WIDE: Any = np.dtype(np.float64)", "_WIDE: Any = np.dtype(np.float32)"
+    )
     assert damaged != source()
     rows = summarised(accuracy.run(load(damaged, "batch_norm"), quick=True))
     assert "FAIL" in statuses(rows).values()
