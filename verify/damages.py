@@ -332,7 +332,7 @@ REWRITES: tuple[tuple[str, str, str], ...] = (
     ("channel 0 of the jacobian", "[channel].reshape(-1)", "[0].reshape(-1)"),
     ("axis not kept", "layout.axis)\n", "1)\n"),
     # parameters
-    ("gamma not copied", "array.astype(_WIDE).reshape", "array.astype(_WIDE, copy=False).reshape"),
+    ("gamma not copied", "else array.astype(_WIDE)", "else array.astype(_WIDE, copy=False)"),
     ("gamma None means 0", '"gamma", gamma, layout, 1', '"gamma", gamma, layout, 0'),
     ("beta None means 1", '"beta", beta, layout, 0', '"beta", beta, layout, 1'),
     (

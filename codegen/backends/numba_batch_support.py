@@ -32,7 +32,9 @@ from codegen.backends.numpy_support import _BLOCK, _WIDE, Array, _Layout, _wide
 # the data: for fewer where rows are so short that all this stays in the nearest cache, and the data
 # are not in any.  All numbers are float64 in registers, but for results of float16 data, which are
 # computed in float32 if this loses nothing: on float32 data that would be hardly faster, as it is
-# memory that they wait for.  Arrays that do not lie so are copied, block by block.
+# memory that they wait for.  Of some channels of arrays that lie so, all rows but the last are
+# taken for an array that begins at their first element: a loop goes no further along a row than
+# there are values of channels.  Any other arrays are copied, block by block.
 _RUN = 24  # elements from which on a run is worth a loop of its own
 _LANES = 128, 256  # elements of a row that is too short, and of several together
 _PLACES = (None,) * 4  # how many rows at once, in a form whose length compiled code knows
@@ -59,16 +61,13 @@ def _read(
     totals = [*np.zeros((sums, channels), _WIDE)]
     own = [v if isinstance(v, np.ndarray) else np.full(channels, v, _WIDE) for v in values]
     every = [*data, *results]
-    dtype = every[0].dtype
     if 0 in shape:
         pass
-    elif all(_in_order(a, dtype) for a in every):
-        if seen := _BITS.get(dtype.char):
-            every = [a.view(seen) for a in every]
-        if narrow and seen is _BITS["e"]:
+    elif rows := _as_they_lie(every, layout):
+        if narrow and rows[0][0].dtype == _BITS["e"]:
             own = [value.astype(np.float32) for value in own]
-        whole = _whole(shape, axis)
-        _share_out(loop, [a.reshape(whole) for a in every], len(data), totals, own)
+        for arrays in rows:
+            _share_out(loop, arrays, len(data), totals, own)
     else:
         for block in _blocks(shape):
             copies = [np.ascontiguousarray(_wide(a[block])) for a in data]
@@ -80,6 +79,31 @@ def _read(
             for result, made in zip(results, copies[len(data) :], strict=True):
                 result[block] = made
     return totals
+
+
+def _as_they_lie(arrays: Sequence[Array], layout: _Layout) -> list[list[Array]]:
+    """The arrays as (before, channels, after), once or, some channels of larger arrays, in two
+    steps; none if they do not lie so."""
+    dtype, whole = arrays[0].dtype, _whole(layout.shape, layout.axis)
+    seen = _BITS.get(dtype.char, dtype)
+    if all(_in_order(a, dtype) for a in arrays):
+        return [[a.view(seen).reshape(whole) for a in arrays]]
+    before, channels, after = whole
+    row = arrays[0].strides[layout.axis - 1] if layout.axis else 0
+    length = row // (after * dtype.itemsize)  # of the larger arrays, in channels
+    larger = [length if k == layout.axis else n for k, n in enumerate(layout.shape)]
+    strides = tuple(dtype.itemsize * math.prod(larger[k + 1 :]) for k in range(len(larger)))
+    if length <= channels or channels * after < _LANES[0]:
+        return []
+    first = (slice(1),) * layout.axis
+    for array in arrays:
+        if array.strides != strides or not _in_order(array[first], dtype):
+            return []
+    rows = [a.view(seen).reshape(whole) for a in arrays]
+    if before < 3:
+        return [[one[k : k + 1] for one in rows] for k in range(before)]
+    shape = before - 1, length, after
+    return [[np.lib.stride_tricks.as_strided(r, shape) for r in rows], [r[-1:] for r in rows]]
 
 
 @lru_cache(maxsize=256)
@@ -109,7 +133,8 @@ def _share_out(
 ) -> None:
     """The loop over arrays (before, channels, after), its elements shared out to threads: those
     before the channels, or else the channels."""
-    shape = arrays[0].shape
+    before, channels, after = arrays[0].shape
+    shape = before, min([channels, *(len(one) for one in (*values, *sums))]), after
     cut, threads = _threads(shape)
     if threads <= 1:
         loop(_rows_at_once(shape), *arrays[:inputs], *values, *arrays[inputs:], *sums)
@@ -172,7 +197,9 @@ def _by_rows(shape: tuple[int, int, int], at_once: int) -> Any:
 @_compiled
 def _side_by_side(values: Array, run: int, lanes: int) -> Array:
     """Values of each channel for the elements of a row, in which ``run`` of a channel lie side by
-    side."""
+    side; the values themselves if each has one."""
+    if lanes == values.size:
+        return values
     row = np.empty((lanes // (values.size * run), values.size, run), values.dtype)
     for i in range(row.shape[0]):
         for c in range(row.shape[1]):

@@ -38,6 +38,11 @@ class Reading:
         return isinstance(self.step, ReducePass)
 
     @property
+    def first(self) -> str:
+        """What there is one value of for each channel that is read."""
+        return (*self.values, *(self.made if self.sums else ()))[0]
+
+    @property
     def element(self) -> str:
         return f"{self.name}_{'terms' if self.sums else 'element'}"
 
@@ -102,7 +107,7 @@ def _along_rows(reading: Reading) -> str:
     lines = [
         *_head(reading, "rows", "channels side by side in rows"),
         f"    for i in range({first}.shape[1]):",
-        f"        for k in range({first}.shape[2]):",
+        f"        for k in range({reading.first}.size):",
         *(f"            {value}_k = {value}[k]" for value in reading.values),
     ]
     if reading.sums:
@@ -130,7 +135,7 @@ def _along_runs(reading: Reading) -> str:
     first = reading.data[0]
     lines += [
         f"    for i in range({first}.shape[0]):",
-        f"        for c in range({first}.shape[1]):",
+        f"        for c in range({reading.first}.size):",
     ]
     lines += [f"            {value}_c = {value}[c]" for value in reading.values]
     if reading.sums:
@@ -148,7 +153,7 @@ def _whole(reading: Reading) -> str:
     data, values, made = reading.data, reading.values, reading.made
     several = not reading.sums and len(data) + len(made) > 2
     rows = [f"{name}[:bulk].reshape(shape)" for name in data]
-    spread = [f"_side_by_side({value}, run, shape[2])" for value in values]
+    spread = [f"_side_by_side({value}, run, lanes)" for value in values]
     own = [f"{total}_row" for total in made] if reading.sums else []
     results = own or [f"{name}[:bulk].reshape(shape)" for name in made]
     rest = [f"{name}[bulk:]" for name in data]
@@ -160,7 +165,8 @@ def _whole(reading: Reading) -> str:
         f"    run = {data[0]}.shape[2]",
         f"    bulk, shape = _by_rows({data[0]}.shape, len(rows))",
         "    if bulk:",
-        *(f"        {total} = np.zeros(shape[2], _WIDE)" for total in own),
+        f"        lanes = shape[2] // {data[0]}.shape[1] * {reading.first}.size",
+        *(f"        {total} = np.zeros(lanes, _WIDE)" for total in own),
         call(f"{reading.name}_rows", ["rows", *rows, *spread, *results], 8),
         *(f"        _add_up({row}, run, {total})" for row, total in zip(own, made, strict=False)),
         call(f"{reading.name}_runs", [*rest, *values, *left], 4),

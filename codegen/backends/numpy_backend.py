@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
-from sympy import Add, Expr, Pow
+from sympy import Add, Expr
 
 from codegen.backends.numpy_block import block_text
 from codegen.backends.numpy_blocks import in_float64
+from codegen.backends.numpy_cache import kept_lines
+from codegen.backends.numpy_calls import core_call, precise_call
 from codegen.backends.numpy_cores import jacobian_core, staged_core
 from codegen.backends.numpy_deployment import deployment_text
 from codegen.backends.numpy_layouts import BATCH, ArrayLayout, layout_of
@@ -49,9 +51,8 @@ from codegen.deployment import build_deployment
 from codegen.linear import LinearKernel, linear_deployment, linear_kernels
 from codegen.lines import LineKernel, line_kernels
 from codegen.lower import u_and_r
-from codegen.names import CENTRE, CODE_NAMES, REST, code_name
-from codegen.origins import origins_of, restated
-from codegen.passes import PASSES, ProgramPass, mean_of_data
+from codegen.names import code_name
+from codegen.passes import PASSES, ProgramPass
 from codegen.pipeline import Kernel, Kernels
 from codegen.second_order import LAYERS as SECOND_ORDER
 from codegen.second_order import build_second_order
@@ -143,7 +144,11 @@ class ModuleText:
         }
         parts = [
             MODULE.format(**{**fields, **top}),
-            CACHE.format(**fields, fields=self._cache_fields(), kept=self._kept()),
+            CACHE.format(
+                **fields,
+                fields=self._cache_fields(),
+                kept=indented(kept_lines(kernels, self._lines, self._symbol), 8),
+            ),
             FORWARD.format(**fields, **self._forward_pieces()),
             layout.core(kernels.forward, x, ("y",), "The definitions"),
             BACKWARD.format(**fields, **self._gradients()),
@@ -178,27 +183,6 @@ class ModuleText:
     def _closed_forms(self) -> list[Definition]:
         wanted = [adjoint(var) for var in self.layer.inputs]
         return [r.definition for r in self.kernels.derivation.adjoints if r.var in wanted]
-
-    def _kept(self) -> str:
-        """What the fields of the cache are, in the formulas' own notation."""
-        roots = self.kernels.derivation.chart.roots
-        mu, origins = mean_of_data(self.layer), origins_of(self.kernels.forward)
-        kept_as = {d.var: d.expr for d in restated(self.layer).values()} if origins else {}
-        lines = []
-        for var in self.kernels.kept:
-            name = Var(code_name(var), *var.axes)
-            if var.label in roots:
-                root = roots[var.label]
-                lines += self._lines(Definition(name, Pow(root.base, -Pow(root.degree, -1))))
-            elif var.label == CENTRE and mu is not None:
-                lines.append(f"{code_name(var)} + {CODE_NAMES[REST]} = {self._symbol(mu.var)}")
-            elif var in origins:
-                lines.append(f"{self._symbol(var)}: the largest of {self._symbol(origins[var])}")
-            elif var in kept_as:
-                lines += self._lines(Definition(var, kept_as[var]))
-            elif var.label != REST:
-                lines.append(f"{name.label} = {self._symbol(var)}")
-        return indented(lines, 8)
 
     def _symbol(self, var: Var) -> str:
         return to_line(formula(var, PAPER, self.shown), ascii=True)
@@ -247,7 +231,8 @@ class ModuleText:
             f"wide_{code_name(v)}" if v in self.wide else self._argument(code_name(v), v)
             for v in self.kernels.forward.program.given
         ]
-        learnt = [self.layout.cached.format(f"wide_{p}") for p in self._cached(self.wide)]
+        copied = self._cached(self.wide)
+        learnt = [self.layout.cached.format(f"wide_{p}") for p in copied]
         parameters = self._cached(v for v in layer.parameters if not v.axes)
         neutral = [f"{code_name(v)} = {self._neutral(v)}" for v in layer.learnt]
         about = self.layout.x
@@ -266,7 +251,9 @@ class ModuleText:
             "about": paragraph(about),
             "errors": paragraph(self.layout.errors),
             "setup": block(setup),
-            "core_call": call(f"{targets}_forward", [*given, "layout", self._whole("y")], 8),
+            "core_call": core_call("_forward", given, ("y",), kept=self.kept, copied=copied)
+            if self.layout.by_channels
+            else call(f"{targets}_forward", [*given, "layout", self._whole("y")], 8),
             "kept": call("return y, Cache", ["x", *learnt, *self.kept, *parameters, *options], 4),
         }
 
@@ -275,7 +262,7 @@ class ModuleText:
         every, one = ["dx", *names], f"{self.layout.one}, " if names else ""
         store = [f"{name}[...] = wide_{name}.reshape(one)" for name in names]
         arguments = {
-            kernel.name: [*self._given(kernel), "layout"]
+            kernel.name: self._given(kernel)
             for kernel in (self.kernels.backward, self.kernels.backward_staged)
         }
         written = [self.layout.gradient.format(name) for name in names if self.layout.gradient]
@@ -299,13 +286,19 @@ class ModuleText:
             "returned": ", ".join(every),
             "one_shape": block([f"one = {self.layout.one}"] if names else []),
             "one_and_dtype": f"{'one, ' if names else ''}dtype = {one}cache.x.dtype",
-            "store": block(store if returned else [], 8),
-            "backward_call": call(
-                f"{wide}_backward", [*arguments["backward"], self._whole("dx"), *written], 8
+            "store": block(store if returned and not self.layout.by_channels else [], 8),
+            "backward_call": core_call("_backward", arguments["backward"], ("dx",), names)
+            if self.layout.by_channels
+            else call(
+                f"{wide}_backward",
+                [*arguments["backward"], "layout", self._whole("dx"), *written],
+                8,
             ),
             "staged_results": ", ".join(narrow),
             "staged_call": call(
-                f"{tuple_of(every)} = _backward_staged", arguments["backward_staged"], 8
+                f"{tuple_of(every)} = _backward_staged",
+                [*arguments["backward_staged"], "layout"],
+                8,
             )
             + shaped,
         }
@@ -335,15 +328,23 @@ class ModuleText:
         }
 
     def _call(
-        self, kernel: Kernel, argument: Callable[[Var], str], outputs: Sequence[str], to: str = ""
+        self,
+        kernel: Kernel,
+        argument: Callable[[Var], str],
+        outputs: Sequence[str],
+        results: Sequence[str] = (),
     ) -> str:
         """A call of a core that computes in float64, for which statistics come from there too."""
         if isinstance(self.kernels.forward, LineKernel):
             statistics, x = self.kernels.forward.statistics, self._whole("cache.x")
             return call_or_again(kernel, statistics, argument, outputs, x)
         prepare = "" if isinstance(kernel, LinearKernel) else self._in_float64()
-        given = [*map(argument, kernel.program.given), *outputs]
-        return prepare + call(f"{to}_{kernel.name}", given, 8)
+        given = [*map(argument, kernel.program.given)]
+        if self.layout.by_channels:
+            several = precise_call if prepare else core_call
+            return several(f"_{kernel.name}", given, outputs[1:], results)
+        to = f"{tuple_of([f'wide_{name}' for name in results])} = " if results else ""
+        return prepare + call(f"{to}_{kernel.name}", [*given, *outputs], 8)
 
     def _core(self, kernel: Kernel, outputs: Sequence[str], about: str) -> str:
         """A core that computes in float64."""

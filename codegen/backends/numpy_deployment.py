@@ -11,6 +11,7 @@ from typing import Protocol
 
 from sympy import Expr, Symbol
 
+from codegen.backends.numpy_calls import core_call
 from codegen.backends.numpy_cores import Core, assignments, name_of
 from codegen.backends.python_code import code
 from codegen.backends.python_lines import call, signature, tuple_of
@@ -35,13 +36,13 @@ def deployment_text(deployment: Deployment, formulas: Formulas, core: Core) -> l
     return [
         INFER.format(
             formulas=formulas(layer.definitions),
-            call=_call(deployment.infer, "", ("layout", "y"), 8),
+            call=core_call("_infer", _given(deployment.infer), ("y",)),
         ),
         core(deployment.infer, x, ("y",), "Test mode"),
         INFER_BACKWARD.format(
             formulas=formulas(closed),
-            call=_call(
-                deployment.infer_backward, "wide_dgamma, wide_dbeta = ", ("layout", "dx"), 8
+            call=core_call(
+                "_infer_backward", _given(deployment.infer_backward), ("dx",), ("dgamma", "dbeta")
             ),
         ),
         core(deployment.infer_backward, x, ("dx",), "The closed forms of test mode"),
@@ -62,15 +63,25 @@ def deployment_text(deployment: Deployment, formulas: Formulas, core: Core) -> l
         _formula_core(deployment.fold, "What test mode does to x, as one factor and one term."),
         FOLD_LINEAR.format(
             formulas=formulas(deployment.fold_linear.concludes),
-            call=_call(deployment.fold_linear, "new_weight, new_bias = ", (), 8),
+            call=call(
+                "new_weight[own][block], wide_bias = _fold_linear",
+                [
+                    f"_wide({name}[own][block])" if name == "weight" else f"layout.of({name}, own)"
+                    for name in _given(deployment.fold_linear)
+                ],
+                16,
+            ),
         ),
         _formula_core(deployment.fold_linear, "The same, multiplied into a linear layer."),
     ]
 
 
 def _call(kernel: Kernel, targets: str, more: tuple[str, ...], by: int) -> str:
-    arguments = [code_name(var) for var in kernel.program.given]
-    return call(f"{targets}_{kernel.name}", [*arguments, *more], by)
+    return call(f"{targets}_{kernel.name}", [*_given(kernel), *more], by)
+
+
+def _given(kernel: Kernel) -> list[str]:
+    return [code_name(var) for var in kernel.program.given]
 
 
 def _formula_core(kernel: Kernel, about: str) -> str:
@@ -81,7 +92,7 @@ def _formula_core(kernel: Kernel, about: str) -> str:
 
     def name(node: Expr) -> str:
         if isinstance(node, SumOver):
-            return f"np.add.reduce({code(node.body, name)}, axis=0)"
+            return f"np.add.reduce({code(node.body, name)}, axis=0, dtype=_WIDE)"
         return name_of(node)
 
     parameters = [*(f"{label}: Any" for label in given), *(f"{size}: int" for size in sizes)]
@@ -118,10 +129,10 @@ def infer(
     x = _array("x", x)
     layout = _layout(x, axis)
     eps = _real("eps", eps)
-    given = [a for a in (gamma, beta, mean, var) if isinstance(a, np.ndarray)]
+    inputs = [a for a in (gamma, beta, mean, var) if isinstance(a, np.ndarray)]
     gamma, beta = _per_channel("gamma", gamma, layout, 1), _per_channel("beta", beta, layout, 0)
     mean, variance = _per_channel("mean", mean, layout), _per_channel("var", var, layout)
-    (y,) = _results(out, {{"y": x.shape}}, x.dtype, replaces=x, apart=given)
+    (y,) = _results(out, {{"y": x.shape}}, x.dtype, replaces=x, apart=inputs)
     with np.errstate(all="ignore"):
 {call}
     return y
@@ -150,10 +161,10 @@ def infer_backward(
     eps = _real("eps", eps)
     gamma = _per_channel("gamma", gamma, layout, 1)
     mean, variance = _per_channel("mean", mean, layout), _per_channel("var", var, layout)
-    dx = np.empty(layout.shape, x.dtype)
+    one, dtype = (layout.channels,), x.dtype
+    dx, dgamma, dbeta = np.empty(layout.shape, dtype), np.empty(one, dtype), np.empty(one, dtype)
     with np.errstate(all="ignore"):
 {call}
-        dgamma, dbeta = (wide.reshape(-1).astype(x.dtype) for wide in (wide_dgamma, wide_dbeta))
     return dx, dgamma, dbeta
 '''
 
@@ -189,6 +200,15 @@ def running_update(
     m = layout.m
     if m < 1 + bool(unbiased):
         raise ValueError(f"a channel has m = {{m}} elements; {{1 + bool(unbiased)}} are needed")
+    if layout.many:
+        kept = np.empty_like(averages[0]), np.empty_like(averages[1])
+        for own, _ in layout.some(layout.MOST):
+            part = Cache(*(layout.of(value, own) for value in cache))
+            old = [average[own[-1]] for average in averages]
+            kept[0][own[-1]], kept[1][own[-1]] = running_update(
+                old[0], old[1], part, momentum=momentum, unbiased=unbiased
+            )
+        return kept
     with np.errstate(all="ignore"):
         mu, var = cache.mean + cache.mean_rest, cache.var
         if unbiased:
@@ -229,9 +249,12 @@ def population_statistics(
         raise TypeError(f"m is {{m!r}}; an integer is needed") from None
     if m < 2:
         raise ValueError(f"m is {{m}}; 2 or more elements a channel are needed")
+    layout = _known_layout(mu.shape, 1)
+    mean, variance = (np.empty(layout.channels, every.dtype) for every in (mu, var))
     with np.errstate(all="ignore"):
-        mean, variance = _population(_wide(mu), _wide(var), len(mu), m)
-        return mean.astype(mu.dtype), variance.astype(var.dtype)
+        for own, _ in layout.some(layout.MOST):
+            mean[own[1]], variance[own[1]] = _population(mu[own], var[own], len(mu), m)
+    return mean, variance
 '''
 
 FOLD = '''
@@ -259,6 +282,13 @@ def fold(
     eps = _real("eps", eps)
     gamma, beta = _per_channel("gamma", gamma, layout, 1), _per_channel("beta", beta, layout, 0)
     mean, variance = _per_channel("mean", mean, layout), _per_channel("var", var, layout)
+    if layout.many:
+        scale, shift = (np.empty(narrow.shape, narrow.dtype) for _ in range(2))
+        for own, _ in layout.some(layout.MOST):
+            scale[own], shift[own] = fold(
+                gamma[own], beta[own], narrow[own], variance[own], eps=eps
+            )
+        return scale, shift
     with np.errstate(all="ignore"):
 {call}
         return scale.reshape(-1).astype(narrow.dtype), shift.reshape(-1).astype(narrow.dtype)
@@ -286,15 +316,21 @@ def fold_linear(
     Raises TypeError and ValueError like fold.
     """
     weight = _array("weight", weight)
+    shape = weight.shape
+    weight = weight.reshape((*shape, 1)) if len(shape) == 1 else weight
     layout = _columns(weight, "weight")
     eps = _real("eps", eps)
     bias, gamma = _per_channel("bias", bias, layout, 0), _per_channel("gamma", gamma, layout, 1)
     beta = _per_channel("beta", beta, layout, 0)
     mean, variance = _per_channel("mean", mean, layout), _per_channel("var", var, layout)
-    dtype, weight = weight.dtype, _wide(weight)
+    dtype = weight.dtype
+    new_weight, new_bias = np.empty(weight.shape, dtype), np.empty(layout.channels, dtype)
     with np.errstate(all="ignore"):
+        for own, some in layout.some(max(1, _BLOCK // max(layout.m, 1))):
+            for block in list(some.blocks()) or [()]:
 {call}
-        return new_weight.astype(dtype), new_bias.reshape(-1).astype(dtype)
+            new_bias[own] = wide_bias.reshape(-1)
+    return new_weight.reshape(shape), new_bias
 
 
 def _columns(array: Array, name: str) -> _Layout:

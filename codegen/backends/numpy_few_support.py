@@ -70,6 +70,7 @@ class _Few:
     def give_back(self) -> None:
         """Scratch to be used again."""
         _spare.scratch = self.scratch
+        del self.part  # by which this would hold itself, and what it has read
 
     def works(self, *_: Array) -> tuple[_Few]:
         """The only way to compute this part."""

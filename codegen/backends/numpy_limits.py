@@ -36,7 +36,10 @@ from derive.layer import Layer
 
 TEMPLATES = (MODULE, CACHE, FORWARD, BACKWARD, STAGED, JVP)
 # What else cores are printed with, but for what they loop over or are given.
-IN_CORES = ("float", "m", "inputs", "row", "block", "made", "of", "place", "scratch", "work")
+IN_CORES = (
+    *("float", "m", "inputs", "row", "block", "made", "of", "place", "scratch", "work"),
+    *("given", "own", "some"),
+)
 
 IN_COMPREHENSIONS = {"a"}  # bound there alone, where no quantity is mentioned
 

@@ -30,12 +30,14 @@ def _core(kernel: Kernel, data: Var, outputs: Sequence[str], about: str) -> str:
 IN_BLOCKS = replace(BATCH, core=_core, support=_support, imports=IMPORTS_FOR_BLOCKS)
 IN_FLOAT32 = replace(
     IN_BLOCKS,
-    about=BATCH.about.replace(
-        """float16, bfloat16, float32 and float64 are
-computed in float64 and rounded once; results have the dtype of x.""",
-        """float16, bfloat16 and float32 are
-computed in float32 with sums in float64, and channels where that would lose digits once more in
-float64; float64 and few elements in float64.  Results have the dtype of x.""",
+    about=paragraph(
+        " ".join(BATCH.about.split()).replace(
+            "float16, bfloat16, float32 and float64 are computed in float64 and rounded once;",
+            "float16, bfloat16 and float32 are computed in float32 with sums in float64, and "
+            "channels where that would lose digits once more in float64; float64 and few elements "
+            "in float64;",
+        ),
+        0,
     ),
 )
 

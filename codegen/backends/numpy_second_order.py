@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from codegen.backends.numpy_deployment import Formulas
 from codegen.backends.numpy_layouts import ArrayLayout
 from codegen.backends.numpy_one_size import counted
-from codegen.backends.python_lines import block, one_a_line, paragraph, tuple_of
+from codegen.backends.python_lines import block, one_a_line, paragraph
 from codegen.names import code_name
 from codegen.pipeline import Kernel
 from codegen.second_order import SecondOrderKernel
 from derive.expr import Var, adjoint
 
-Call = Callable[[Kernel, Callable[[Var], str], Sequence[str], str], str]
+Call = Callable[[Kernel, Callable[[Var], str], Sequence[str], Sequence[str]], str]
 Core = Callable[[Kernel, Sequence[str], str], str]
 
 
@@ -43,7 +43,6 @@ def second_order_text(
     parameters = outputs[2:]
     written = [layout.gradient.format(name) for name in parameters if layout.gradient]
     given = ["layout", *map(layout.whole.format, full), *written]
-    targets = f"{tuple_of([f'wide_{name}' for name in parameters])} = " if parameters else ""
     terms = [f"<{v}, {v.removeprefix('v_')}>" for v in (first, *vectors)]
     inputs = [name.removeprefix("g_") for name in outputs]
     about = f"These are the gradients of {_listed(terms, ' + ')} with respect to "
@@ -60,9 +59,13 @@ def second_order_text(
     stored = [f"{p}[...] = wide_{p}.reshape({layout.one})" for p in parameters]
     empty = ["if layout.m:  # of no elements they stay zero", *(f"    {line}" for line in stored)]
     if written:
-        targets = ""
         empty = ["if not layout.m:  # of no elements they are zero"]
         empty += [f"    {p}[...] = 0" for p in parameters]
+    zeros = [f"{name} = np.zeros({layout.one}, dtype)" for name in parameters]
+    if layout.by_channels:
+        zeros = [f"one = {layout.one}", *(f"{name} = np.zeros(one, dtype)" for name in parameters)]
+        zeros.append(NOTHING.format(", ".join(outputs)))
+        stored = []
     definitions = [result.definition for result in second.results]
     return [
         DOUBLE_BACKWARD.format(
@@ -75,8 +78,8 @@ def second_order_text(
             taken=paragraph(taken),
             setup=block(f'wide_{v} = {layout.values}("{v}", {v}, layout, 0)' for v in vectors),
             one=layout.one,
-            made=block(f"{name} = np.zeros({layout.one}, dtype)" for name in parameters),
-            call=made(kernel, argument, given, targets),
+            made=block(zeros),
+            call=made(kernel, argument, given, [] if written else parameters),
             store=block(empty if stored else [], 8),
         ),
         core(kernel, full, "The closed forms"),
@@ -89,6 +92,10 @@ def _listed(words: list[str], between: str = ", ") -> str:
         return between.join(words)
     return f"{', '.join(words[:-1])} and {words[-1]}"
 
+
+NOTHING = """\
+if not layout.m:
+        return {}  # of no elements: they stay zero"""
 
 DOUBLE_BACKWARD = '''
 def double_backward(

@@ -31,14 +31,50 @@ class _Layout:
     """Which axes of an array are reduced, and how it is cut into blocks along them.
 
     A channel has ``m`` elements; in ``group_shape`` one value for each channel broadcasts against
-    the data.
+    the data.  Of ``many`` channels some are computed at a time, so that what is kept of each
+    meanwhile takes little memory.
     """
+
+    MOST = 2**14  # channels at a time
 
     def __init__(self, shape: tuple[int, ...], axis: int) -> None:
         self.shape, self.axis, self.channels = shape, axis, shape[axis]
         self.reduced = tuple(k for k in range(len(shape)) if k != axis)
         self.m = math.prod(shape[k] for k in self.reduced)
         self.group_shape = tuple(n if k == axis else 1 for k, n in enumerate(shape))
+        self.many = self.channels > self.MOST
+
+    def some(self, most: int) -> Iterator[tuple[tuple[slice, ...], _Layout]]:
+        """Where up to so many channels are, and their own layout, until all were met."""
+        steps = max(1, -(-self.channels // most))
+        for k in range(steps):
+            start, stop = (self.channels * end // steps for end in (k, k + 1))
+            shape = (*self.shape[: self.axis], stop - start, *self.shape[self.axis + 1 :])
+            own = (*(slice(None) for _ in range(self.axis)), slice(start, stop))
+            yield own, _known_layout(shape, self.axis)
+
+    def by_channels(
+        self,
+        core: Callable[..., tuple[Array, ...]],
+        given: Sequence[Any],
+        outputs: Sequence[Array],
+        results: Sequence[Array] = (),
+    ) -> None:
+        """A core on some channels at a time; what it returns is rounded once, into ``results``."""
+        places = [result.reshape(self.group_shape) for result in results]
+        for own, some in self.some(self.MOST):
+            values = [self.of(value, own) for value in given]
+            made = core(*values, some, *(output[own] for output in outputs))
+            for place, one in zip(places, made, strict=True):
+                place[own] = one
+
+    def of(self, value: Any, own: tuple[slice, ...]) -> Any:
+        """What some channels have of an argument, in float64 if that is one value for each."""
+        if not isinstance(value, np.ndarray):
+            return value
+        own_values: Array = value[own]
+        wide = self.many and value.shape == self.group_shape
+        return _wide(own_values) if wide else own_values
 
     def zeros(self) -> Array:
         """Where the totals of blocks are added up."""
@@ -116,8 +152,11 @@ def _like(name: str, value: npt.ArrayLike, x: Array) -> Array:
 def _per_channel(
     name: str, value: npt.ArrayLike | None, layout: _Layout, default: int | None = None
 ) -> Array:
-    """One value for each channel, copied, in the shape that broadcasts against the data."""
+    """One value for each channel, in the shape that broadcasts against the data; as float64, which
+    is a copy, unless there are many."""
     if value is None and default is not None:
+        if layout.many:
+            return np.broadcast_to(np.array(default, _WIDE), layout.group_shape)
         return np.full(layout.group_shape, default, _WIDE)
     array = _array(name, value)
     if array.shape != (layout.channels,):
@@ -125,7 +164,8 @@ def _per_channel(
             f"{name} has shape {array.shape}; ({layout.channels},) is needed: the channels are "
             f"axis {layout.axis} of shape {layout.shape}"
         )
-    return array.astype(_WIDE).reshape(layout.group_shape)
+    array = array.reshape(layout.group_shape)
+    return array if layout.many else array.astype(_WIDE)
 
 
 def _real(name: str, value: float) -> float:

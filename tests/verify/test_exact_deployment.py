@@ -70,7 +70,12 @@ def test_points_depend_on_the_seed_alone() -> None:
         ("_infer_part", "np.sqrt(variance + eps)", "(np.sqrt(variance) + eps)", {"infer: y"}),
         ("_infer_backward_part", "= gamma * inv_std  #", "= gamma  #", {"infer_backward: dx"}),
         ("_infer_backward_part", "= sum_dy_xhat", "= sum_dy", {"infer_backward: dgamma"}),
-        ("_infer_backward_part", "] += block", "] = block", {"infer_backward: dbeta"}),
+        (
+            "_infer_backward_part",
+            "block.plus(sum_dy, dy_block)",
+            "block.plus(work.zeros(), dy_block)",
+            {"infer_backward: dbeta"},
+        ),
         ("_fold", "scale = gamma * inv_std", "scale = inv_std", {CLAIMS[4]}),
         ("_fold", " - gamma * inv_std * mean", "", {CLAIMS[4]}),
         ("_fold", "beta - gamma", "beta + gamma", {CLAIMS[4]}),
@@ -80,7 +85,12 @@ def test_points_depend_on_the_seed_alone() -> None:
         ("_running_biased", "momentum * var", "momentum * variance", {"running_biased: var"}),
         ("_running_unbiased", "(m - 1)", "m", {"running_unbiased: var"}),
         ("_population", "(m - 1)", "m", {"population: var"}),
-        ("_population", "(mu, axis=0) / batches", "(mu, axis=0)", {"population: mean"}),
+        (
+            "_population",
+            "(mu, axis=0, dtype=_WIDE) / batches",
+            "(mu, axis=0, dtype=_WIDE)",
+            {"population: mean"},
+        ),
     ],
 )
 def test_a_wrong_core_fails_its_own_claims_alone(
@@ -101,7 +111,9 @@ def test_what_raises_has_failed() -> None:
     written = _failed("store(y,", "store(x,", "_infer_part")  # inputs are read-only
     assert written["infer: y"].startswith("raised ValueError")
     means = "np.mean(mu, axis=0)"
-    assert "population: mean" in _failed("np.add.reduce(mu, axis=0)", means, "_population")
+    assert "population: mean" in _failed(
+        "np.add.reduce(mu, axis=0, dtype=_WIDE)", means, "_population"
+    )
     number = _failed("return population_mean, population_var", "return 1, 0.5", "_population")
     assert number == {"population: mean": "shape ()", "population: var": "shape ()"}
 
