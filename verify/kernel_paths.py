@@ -62,6 +62,9 @@ def whole_and_in_pieces(module: ModuleType, m: int) -> Iterator[None]:
         block = max(1, min(block, m - 1))  # with fewer parameters in the last part, of two rows
         own.update(dict.fromkeys(before, 0), _BLOCK=block, _ROW=block)
         yield
+        if "_ROW" in before:  # several at once, each in one piece
+            own.update(_BLOCK=3 * (m + 2), _ROW=1)
+            yield
     finally:
         own.update(before)
 

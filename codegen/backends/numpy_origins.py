@@ -74,7 +74,7 @@ class Core:
             sums = isinstance(step, ReducePass)
             made = step.sums if isinstance(step, ReducePass) else step.results
             if sums:
-                lines += [f"        {code_name(a.target)} = layout.nothing()" for a in made]
+                lines += [f"        {code_name(a.target)} = layout.nothing(row)" for a in made]
             body = _Body(self, "piece", 12)
             body.statements((*step.local, *made), add_up=sums)
             lines += ["        for piece in layout.pieces(row):", *body.lines]

@@ -75,7 +75,7 @@ class _PieceCore:
         lines += [f"    {total} = layout.per_row()" for total in sums]
         lines.append("    for row in layout.blocks():")
         read, name = self._read([*step.local, *step.sums], "row")
-        lines += [f"        {total}_row = layout.nothing()" for total in sums]
+        lines += [f"        {total}_row = layout.nothing(row)" for total in sums]
         lines += [f"        {line}" for line in read["row"]]
         lines.append("        for block in layout.pieces(row):")
         lines += [f"            {line}" for line in read["block"]]

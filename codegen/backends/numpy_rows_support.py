@@ -63,9 +63,10 @@ class _Layout:
         """Where the gradient of a part's parameters is added up, block by block."""
         return np.zeros(self.of(part).spread, _WIDE)
 
-    def nothing(self) -> Array:
-        """Where the sum over one row is added up, piece by piece."""
-        return np.zeros([1] * len(self.view), _WIDE)
+    def nothing(self, rows: _Box) -> Array:
+        """Where the sums over some rows are added up, piece by piece."""
+        sizes = (_count(self.view, rows, [k]) for k in range(len(self.view)))
+        return np.zeros([n if k in self.kept else 1 for k, n in enumerate(sizes)], _WIDE)
 
     def total(self, block: Array) -> Array:
         """The sum over each row of a block, one value for each row."""

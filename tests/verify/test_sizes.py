@@ -63,6 +63,35 @@ def test_large_arrays_compiled(shape: tuple[int, ...]) -> None:
     check(import_module("generated.numba_kernels.batch_norm"), shape, "float32", 1)
 
 
+@pytest.mark.parametrize("features", [500, 8000, 20_000, 30_000, 40_000, 70_000])
+@pytest.mark.parametrize("name", ["layer_norm", "rms_norm", "group_norm", "instance_norm"])
+def test_rows_of_any_length(name: str, features: int) -> None:
+    """In every dtype, and where one of them is too wide for float32."""
+    module: Any = import_module(f"generated.numpy_kernels.{name}")
+    rng = np.random.default_rng(0)
+    shape = (5, features) if name in ("layer_norm", "rms_norm") else (2, 4, features // 2)
+    reduced = shape if name != "group_norm" else (2, 2, features)
+    for dtype in ("float32", "float64", "float16"):
+        x, dy = (rng.standard_normal(shape).astype(dtype) for _ in "ab")
+        if dtype == "float32":
+            x[0] *= 1e25
+        none = [None] * (1 if name == "rms_norm" else 2)
+        _, cache = module.forward(x, *none, *([2] if name == "group_norm" else []))
+        wide, wide_dy = (a.astype(np.float64).reshape(reduced) for a in (x, dy))
+        mean = 0 if name == "rms_norm" else wide.mean(axis=-1, keepdims=True)
+        size = np.sqrt(((wide - mean) ** 2).mean(axis=-1, keepdims=True) + 1e-5)
+        x_hat = (wide - mean) / size
+        along = 0 if name == "rms_norm" else wide_dy.mean(axis=-1, keepdims=True)
+        due = (wide_dy - along - x_hat * (wide_dy * x_hat).mean(axis=-1, keepdims=True)) / size
+        for dx in (
+            module.backward(dy, cache)[0],
+            module.jvp(dy, *none, cache),
+            module.double_backward(dy, *none, dy, cache)[0],
+        ):
+            error = abs(dx.reshape(reduced) - due).max(axis=-1) / abs(due).max(axis=-1)
+            assert error.max() <= {"float64": 1e-12, **LIMITS}[dtype]
+
+
 def test_a_result_that_is_not_stored_is_noticed() -> None:
     """As where a block's place in the result was a copy of it."""
     source = inspect.getsource(import_module("generated.numpy_kernels.batch_norm"))
