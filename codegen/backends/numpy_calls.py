@@ -27,7 +27,7 @@ def core_call(
     """
     made = [*kept, *(f"wide_{name}" for name in results)]
     targets = f"{tuple_of(made)} = " if made else ""
-    before = [f"wide_{name} = wide_{name}.astype(_WIDE)" for name in copied]
+    before = [f"wide_{name} = np.array(wide_{name}, _WIDE)" for name in copied]
     before += [f"{name} = layout.zeros()" for name in kept]
     several = [core, "given", _argument(outputs)]
     several += [_argument(kept or results)] if made else []
