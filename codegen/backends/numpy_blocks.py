@@ -48,6 +48,7 @@ def in_float64(kernel: LinearKernel, used: Container[str]) -> str:
             *(f"    {name} = layout.zeros()" for name in kept),
             "    for part in _parts(layout):",
             call(f"{tuple_of(own)} = _statistics", arguments, 8),
+            "    _spare.__dict__.clear()  # what follows takes room of its own",
             call("return cache._replace", [f"{name}={name}" for name in kept], 4),
         ]
     )

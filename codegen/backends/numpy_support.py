@@ -170,9 +170,8 @@ def _per_channel(
 
 def _real(name: str, value: float) -> float:
     """A real number of any kind, unchanged but for its type."""
-    if isinstance(value, float):
-        return float(value)
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+    exact = isinstance(value, float)  # which is quick to tell
+    if not exact and (not isinstance(value, numbers.Real) or isinstance(value, bool)):
         raise TypeError(f"{name} is {value!r}; a real number is needed")
     return float(value)
 
