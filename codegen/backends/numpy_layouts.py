@@ -194,10 +194,10 @@ is reduced over its own m features, whatever the other rows are.  Learnt paramet
 of the features.  float16, bfloat16, float32 and float64 are computed in float64, by blocks of whole
 rows or, of larger rows, by pieces, and rounded once; results have the dtype of x.  Beside its
 arrays and its cache a call takes less than 8 MB, but for backward_staged and jacobian, which take
-whole arrays.  Strides, byte order and read-only inputs are
-all fine, and inputs are never written to.  NaN and Inf in x, dy or x_dot stay in their row, but the
-gradients of the parameters are sums over all rows: those of every feature that the NaN reaches in
-its row (of all features, if it is in x) are NaN.  No NumPy warning escapes.""",
+whole arrays.  Strides, byte order and read-only inputs are all fine, and inputs are never written
+to.  NaN and Inf in x, dy or x_dot stay in their row, but the gradients of the parameters are sums
+over all rows: those of every feature that the NaN reaches in its row (of all features, if it is in
+x) are NaN.  No NumPy warning escapes.""",
     x="x: (*rows, *features), features along ``axes``, some of its last axes in any order; "
     "float16, bfloat16, float32 or float64.  ",
     vector="the shape of the features",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +12,7 @@ from mpmath import mp
 from codegen import emit
 from codegen.backends import BACKENDS
 from derive.layers import LAYERS
+from verify.contract_target import imported
 
 LIMIT = 8 * 2.0**-24  # as in the kernel contract, for float32
 ROWS = {
@@ -28,21 +26,15 @@ ROWS = {
 
 
 @pytest.fixture(scope="module", params=sorted(BACKENDS))
-def kernel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def kernel(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
     if request.param == "numba":
         pytest.importorskip("numba", reason="numba is not installed: NOT TESTED")
-    path = tmp_path_factory.mktemp(request.param) / f"log_softmax_{request.param}.py"
+    path = tmp_path_factory.mktemp(request.param) / "log_softmax.py"
     path.write_text(emit.render(LAYERS["log_softmax"], BACKENDS[request.param]), encoding="utf-8")
-    return loaded(path)
-
-
-def loaded(path: Path) -> Any:
-    spec = spec_from_file_location(path.stem, path)
-    assert spec
-    assert spec.loader
-    module = sys.modules[path.stem] = module_from_spec(spec)  # numba looks it up when it compiles
-    spec.loader.exec_module(module)
-    return module
+    with imported(str(path)) as module:
+        yield module
 
 
 def exact(x: np.ndarray, dy: np.ndarray, x_dot: np.ndarray) -> Iterator[list[Any]]:
