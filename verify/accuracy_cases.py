@@ -87,7 +87,8 @@ class Case:
     """One batch, (m, C) or (N, C, H, W) with the channels on axis 1.
 
     ``by_channel`` asks for errors relative to each channel's own size.  ``staged`` is False where
-    the textbook form cannot work by its own definition.
+    the textbook form cannot work by its own definition.  ``along``: ∂ℓ/∂x̂ is a multiple of x but
+    for a little.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Case:
     by_channel: bool = False
     staged: bool = True
     eps: float = 1e-5
+    along: bool = False
 
 
 def _case(
@@ -125,6 +127,8 @@ def _case(
         if dy_rest < 1:
             half = len(dy) // 2
             dy[half:] = dy_rest * dy[half:] - dy[:half]
+        if options.get("along"):
+            dy = data + 1e-3 * dy
         wide = np.dtype(parameters or dtype)
         return Batch(data, gamma.astype(wide), beta.astype(wide), dy.astype(dtype))
 
@@ -246,6 +250,8 @@ SIMILAR: tuple[Case, ...] = (
     _case("subnormal data", _F32, "around 1e-40", _scaled(1e-40, 100, 3), beta_scale=0.0),
     _case("dy with mean 1e4", _F32, "dy-mean(dy) cancels", _normal(200, 3), dy_mean=1e4),
     _case("dy adding up to little", _F32, "sums of dy cancel", _normal(16_000, 4), dy_rest=1e-4),
+    _case("dy along x", _F32, "dx cancels", _normal(200, 3), along=True),
+    _case("dy along x NCHW", _F32, "images", _normal(4, 3, 8, 6), along=True),
     _case("eps 1e-30", _F32, "var far below 1e-5", _scaled(1e-12, 200, 3), eps=1e-30),
     _case("eps 0", _F32, "var > 0", _normal(200, 3, mean=50.0), eps=0.0),
     _case(
@@ -256,6 +262,7 @@ SIMILAR: tuple[Case, ...] = (
         eps=0.0,
         dy_scale=1e6,
     ),
+    _case("dy along x", _F16, "dx cancels", _normal(200, 3), along=True),
     _case("wider gamma, beta", _F16, "float32", _normal(64, 4, mean=2), parameters=_F32),
     _case("std 300 NCHW", _F16, "", _normal(4, 3, 8, 6, std=300.0)),
     _case("well-conditioned", _F64, "normal data", _normal(100, 5)),

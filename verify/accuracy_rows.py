@@ -82,6 +82,9 @@ class RowBatch(NamedTuple):
         beta, gamma_dot, beta_dot = rng.normal(size=(3, *shape.vector))
         vectors = (v.astype(wide) for v in (gamma, beta * bool(size), gamma_dot, beta_dot * size))
         gamma, beta, gamma_dot, beta_dot = vectors
+        if case.along:  # that of x̂ is γ times that of y
+            of_row = np.resize(shape.spread(gamma), (shape.rows, shape.m))
+            dy = (dy / of_row.reshape(shape.x)).astype(dy.dtype)
         return cls(shape, x, gamma, beta, dy, x_dot, gamma_dot, beta_dot)
 
 

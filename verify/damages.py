@@ -18,22 +18,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from verify.damages_names import copies, second_names
-from verify.damages_text import (
-    BLOCK_REWRITES,
-    LINE_REWRITES,
-    ORIGIN_REWRITES,
-    PART_REWRITES,
-    ROW_REWRITES,
-    SAMPLE_REWRITES,
-)
+from verify.damages_text import OTHER_REWRITES
 
 CORES = (
     *("_forward", "_backward", "_backward_staged", "_jvp", "_jacobian"),
     *("_double_backward", "_backward_again", "_jvp_again", "_double_backward_again"),
-)
-PIECE_CORES = (
-    *("_forward_in_pieces", "_backward_in_pieces", "_jvp_in_pieces"),
-    "_double_backward_in_pieces",
+    # of layers by rows
+    *("_forward_rows", "_forward_wide", "_forward_in_pieces", "_statistics_in_pieces"),
+    *("_backward_rows", "_backward_wide", "_backward_in_pieces"),
+    *("_jvp_in_pieces", "_double_backward_in_pieces"),
 )
 PART_CORES = (
     *("_forward_part", "_statistics", "_backward_part", "_jvp_part", "_in_float64"),
@@ -47,7 +40,6 @@ BLOCK_CORES = (
     *("_forward_before", "_forward_behind", "_backward_before", "_backward_behind"),
     *("_relu", "_relu_slope", "_sigmoid", "_sigmoid_slope", "_tanh", "_tanh_slope"),
 )
-
 SIZES = ("m", "batches")
 INDICES = ("row", "block", "part")
 
@@ -163,7 +155,9 @@ def _sum(node: ast.AST) -> Iterator[str]:
         yield "pass"
     if call := _method(node, "plus"):
         sums, *factors = (ast.unparse(argument) for argument in call.args)
-        yield from (sums, f"(2 * {ast.unparse(call)})")
+        yield sums
+        if ast.unparse(call.func) == "block.plus":  # that of rows adds in place
+            yield f"(2 * {ast.unparse(call)})"
         yield from (f"block.plus({sums}, {factor})" for factor in factors if len(factors) > 1)
     if (call := _method(node, "total")) and ast.unparse(call.func) == "layout.total":
         summed = _text(call.args[0])
@@ -249,7 +243,7 @@ def _of_nodes(source: str) -> Iterator[Mutant]:
         if not isinstance(function, ast.FunctionDef):
             continue
         inside = [node for step in function.body for node in ast.walk(step)]
-        if function.name in CORES + PIECE_CORES + PART_CORES + DEPLOYMENT_CORES + BLOCK_CORES:
+        if function.name in CORES + PART_CORES + DEPLOYMENT_CORES + BLOCK_CORES:
             for node in inside:
                 for operator in OPERATORS:
                     for text in operator.apply(node):
@@ -279,11 +273,14 @@ def _confused(
     left_out = {"m", *INDICES, *copies(inside)}
     known = {name: line for name, line in known.items() if name not in left_out}
     # Lists are of values that are looked at for overflow, where one tells as much as another, and
-    # arguments of works of arrays whose type is: float64 is always good enough.  Any scratch is.
+    # arguments of works and _is_narrow of arrays whose type is: float64 is always good enough.  Any
+    # scratch is.
     looked_at = [node.elts for node in inside if isinstance(node, ast.List)]
     for name in ("works", "over", "like"):
         looked_at += [call.args for node in inside if (call := _method(node, name))]
-    looked_at += [[k.value for k in n.keywords] for n in inside if isinstance(n, ast.Call)]
+    calls = [node for node in inside if isinstance(node, ast.Call)]
+    looked_at += [call.args for call in calls if ast.unparse(call.func) == "_is_narrow"]
+    looked_at += [[k.value for k in call.keywords] for call in calls]
     lies = second_names(inside)
     inside = [node for node in inside if not any(node in group for group in looked_at)]
     for node in inside:
@@ -383,15 +380,7 @@ REWRITES: tuple[tuple[str, str, str], ...] = (
 
 def _of_text(source: str) -> Iterator[Mutant]:
     """Each rewrite at each place where its text occurs."""
-    for name, old, new in (
-        *REWRITES,
-        *PART_REWRITES,
-        *LINE_REWRITES,
-        *ROW_REWRITES,
-        *SAMPLE_REWRITES,
-        *ORIGIN_REWRITES,
-        *BLOCK_REWRITES,
-    ):
+    for name, old, new in (*REWRITES, *OTHER_REWRITES):
         start = source.find(old)
         while start >= 0:
             line = source.count("\n", 0, start) + 1

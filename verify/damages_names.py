@@ -14,6 +14,9 @@ def second_names(nodes: Iterable[ast.AST]) -> dict[str, str]:
             for keyword in (k for k in node.value.keywords if k.arg == "out"):
                 room, _, _ = ast.unparse(keyword.value).partition(",")  # scratch.like(3, ...)
                 lies[ast.unparse(node.targets[0])] = lies.get(room, room)
+            for place in node.value.args[-1:]:  # rows.times(x, factor, rows.place(y))
+                if ast.unparse(place).startswith("rows.place("):
+                    lies[ast.unparse(node.targets[0])] = ast.unparse(place)
     return lies
 
 

@@ -70,6 +70,7 @@ ROW_REWRITES: tuple[tuple[str, str, str], ...] = (
     ("first block left out", "range(0, lengths[cut],", "range(length, lengths[cut],"),
     ("blocks overlap", "slice(start, start + length)", "slice(start, start + length + 1)"),
     ("one outer block", "in np.ndindex(*lengths[:cut])", "in [(0,) * cut]"),
+    ("what is left of rows not looked at", "_every(_LEFT * part >= terms)", "True"),
     ("rows never in pieces", "    if layout.m > _ROW:\n", "    if False:\n"),
     ("rows never in pieces", "    if layout.m > _BLOCK:\n", "    if False:\n"),
     ("gradients not zero at first", "np.zeros(self.of(part)", "np.empty(self.of(part)"),
@@ -84,7 +85,7 @@ ROW_REWRITES: tuple[tuple[str, str, str], ...] = (
 
 SAMPLE_REWRITES: tuple[tuple[str, str, str], ...] = (
     ("axis not kept", "layout.kept[1]", "1"),
-    ("groups not kept", "layout.rows[1], layout", "1, layout"),
+    ("groups not kept", "        layout.rows[1],\n", "        1,\n"),
     ("axis of the samples", "if not index % x.ndim:", "if False:"),
     ("another number of groups", "channels % count", "channels < count"),
     ("groups interleaved", "count, channels // count", "channels // count, count"),
@@ -127,4 +128,9 @@ BLOCK_REWRITES: tuple[tuple[str, str, str], ...] = (
     ("a column", "column.reshape(-1).astype(dtype)", "column.astype(dtype)"),
     ("bias with a gradient", "np.zeros_like(gamma)", "_total(dZ_tilde)"),
     ("gradients swapped", "db, dgamma, dbeta)", "db, dbeta, dgamma)"),
+)
+
+OTHER_REWRITES = (
+    *(*PART_REWRITES, *LINE_REWRITES, *ROW_REWRITES, *SAMPLE_REWRITES),
+    *(*ORIGIN_REWRITES, *BLOCK_REWRITES),
 )

@@ -26,6 +26,10 @@ from derive.errors import InputError
 from derive.layer import Layer
 from derive.layers.batch_norm import BATCH_NORM
 from derive.layers.block import BLOCK
+from derive.layers.group_norm import GROUP_NORM
+from derive.layers.instance_norm import INSTANCE_NORM
+from derive.layers.layer_norm import LAYER_NORM
+from derive.layers.rms_norm import RMS_NORM
 from derive.layers.softmax import SOFTMAX
 from verify import (
     accuracy,
@@ -48,6 +52,8 @@ from verify.references import Reference
 from verify.report import Result, failures
 
 SIZES = (3, 4)  # of m; enough for several blocks of which the last is shorter
+PIECE = 32  # elements of it: fewer than a row of LARGE_MEANS has
+LARGE_MEANS = tuple(case for case in CASES if case.name == "mean 1e4 std 1e-2")
 
 # What a check finds wrong with a source, in a few words; empty if nothing.
 Check = Callable[[str], str]
@@ -78,9 +84,6 @@ CENTRED_TWICE = {
         ("term dropped", f"({left})" if " " in left else left),
     )
 }
-CENTRED_TWICE[f"name confused in _double_backward{IN_PIECES}: x_centred → x_block"] = (
-    "the same, in the reading that sums products with x̂"
-)
 
 CENTRED_TWICE |= {
     f"name confused in _double_backward{IN_PIECES}: {own} → {other}_row": (
@@ -109,6 +112,30 @@ ONE_CHANNEL = {
     for changed in (f"({summed})" if " " in summed else summed,)
 }
 
+# Of layers by rows.
+OF_ROWS = {
+    "few elements never centred": (
+        "where digits are lost so, too little is left of what is subtracted: it is float64 then"
+    ),
+    **{
+        f"{what} in _backward: _ADDED * layout.alike → {changed}": (
+            "rows of another length are computed in float64, which is always good enough"
+        )
+        for what, changed in (
+            ("factor dropped", "_ADDED"),
+            ("division", "_ADDED / (layout.alike)"),
+        )
+    },
+}
+
+# Of those that learn a parameter for each element of a row.
+OF_WHOLE_ROWS = OF_ROWS | {
+    f"blocks in {core}: layout.parts() → [next(iter(layout.parts()))]": (
+        "rows that are computed whole are one part: all of them have the same parameters"
+    )
+    for core in ("_forward_wide", "_statistics", "_backward_wide", "_jvp", "_double_backward")
+}
+
 # Mutants that break no promise, by name, and why.
 EQUIVALENT = {
     "check left out in _result: not out.flags.writeable → False": (
@@ -128,8 +155,29 @@ EQUIVALENT = {
     ),
     "results swapped in _statistics: return (mean, mean_rest, inv_std) "
     "→ return mean_rest, mean, inv_std": "both are taken from x, in float64: in either order",
+    f"results swapped in _statistics{IN_PIECES}: return (mean, mean_rest, inv_std) "
+    "→ return mean_rest, mean, inv_std": "the same",
+    **{
+        f"name confused in _backward_rows: {own} → dx_per_dx_hat": "one value under two names"
+        for own in ("inv_std", "inv_rms")
+    },
+    **{
+        f"size in _statistics{IN_PIECES}: m → {wrong}": (
+            "what this mean leaves is found by the second reading, and rows in pieces are long"
+        )
+        for wrong in ("(m - 1)", "(m + 1)")
+    },
     **CENTRED_TWICE,
     **ONE_CHANNEL,
+}
+
+# The same, of the kernels of some layers alone.
+HARMLESS: Mapping[Layer, Mapping[str, str]] = {
+    LAYER_NORM: OF_WHOLE_ROWS,
+    GROUP_NORM: OF_ROWS,
+    INSTANCE_NORM: OF_ROWS,
+    RMS_NORM: OF_WHOLE_ROWS,
+    SOFTMAX: WITHOUT_PARAMETERS,
 }
 
 
@@ -202,8 +250,7 @@ def score(
     for done, mutant in enumerate(todo, start=1):
         verdicts.append(_verdict(mutant, chosen))
         progress(done, len(todo))
-    harmless = {**EQUIVALENT, **(WITHOUT_PARAMETERS if layer == SOFTMAX else {})}
-    return Score(tuple(verdicts), harmless)
+    return Score(tuple(verdicts), {**EQUIVALENT, **HARMLESS.get(layer, {})})
 
 
 def _verdict(mutant: Mutant, checks: Mapping[str, Check]) -> Verdict:
@@ -277,6 +324,12 @@ def _accuracy(layer: Layer, _: Reference, seed: int) -> Check:
         for case in CASES:
             for wrong in failures(table(module, case)):
                 return f"{wrong.name}: {wrong.detail}"
+        # Rows one by one and in pieces, as the long batches would have been.
+        for few in (("_BLOCK",), ("_BLOCK", "_ROW")) if layer in ROW_LAYERS else ():
+            module = load(source, layer.name)
+            vars(module).update(dict.fromkeys(few, PIECE))
+            for wrong in (w for case in LARGE_MEANS for w in failures(table(module, case))):
+                return f"{wrong.name}, a little at a time: {wrong.detail}"
         return ""
 
     return check

@@ -46,6 +46,7 @@ from codegen.backends.python_lines import (
     paragraph,
     tuple_of,
 )
+from codegen.backends.python_unused import without_unused
 from codegen.block import Placement
 from codegen.deployment import build_deployment
 from codegen.linear import LinearKernel, linear_deployment, linear_kernels
@@ -168,7 +169,7 @@ class ModuleText:
             linear = isinstance(kernels.forward, LinearKernel)
             deployment = (linear_deployment if linear else build_deployment)(self.passes)
             parts += deployment_text(deployment, self._formulas, layout.core)
-        return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
+        return without_unused("\n\n\n".join(part.strip("\n") for part in parts) + "\n")
 
     # --- Formulas for the docstrings --------------------------------------------------------------
 
@@ -368,14 +369,13 @@ class ModuleText:
 
     def _columns(self) -> dict[str, str]:
         given = self.kernels.jacobian.program.given
-        names = [code_name(v) for v in given]
         columns = [
             f"{code_name(v)} = cache.{code_name(v)}"
             if v in self.layer.parameters and not v.axes
             else f"{code_name(v)} = {self.layout.own}({self._cached_value(v)})"
             for v in given
         ]
-        return {"columns": indented(columns, 8), "column_names": ", ".join(names)}
+        return {"columns": indented(columns, 8), "column_names": ", ".join(map(code_name, given))}
 
     def _given(self, kernel: Kernel) -> list[str]:
         """What a core takes, in the words of its caller."""

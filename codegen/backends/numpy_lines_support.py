@@ -253,9 +253,7 @@ class _Rows:
         """
         sizes = np.abs(np.concatenate([value.reshape(-1) for value in values]))
         fits = (sizes <= _LARGE) & ((sizes >= _SMALL) | (sizes == 0))
-        return _every(fits) and all(
-            _every((_LEFT * part >= terms) & (part < np.inf)) for part, terms in left
-        )
+        return _every(fits) and all(_every(_LEFT * part >= terms) for part, terms in left)
 
 
 def _in_two(mean: Array, mean_rest: Array, *others: Array) -> tuple[Array, ...]:

@@ -71,7 +71,7 @@ def test_each_differs_in_one_place() -> None:
 
 
 def test_each_is_python() -> None:
-    for mutant in MUTANTS[::5]:
+    for mutant in MUTANTS[::40]:
         ast.parse(mutant.source)
 
 
@@ -194,22 +194,25 @@ EQUIVALENT_CALLS: dict[str, tuple[type[Exception], Callable[[Any, Any, Any], obj
 }
 
 
-@pytest.mark.parametrize("condition", EQUIVALENT_CALLS)
-def test_an_equivalent_mutant_raises_and_is_not_counted(condition: str) -> None:
-    (name,) = (name for name in EQUIVALENT if condition in name)
-    (mutant,) = (mutant for mutant in MUTANTS if mutant.name == name)
-    kernel: Any = load(mutant.source, "equivalent")
-    x = np.random.default_rng(0).normal(size=(4, 3))
-    _, cache = kernel.forward(x)
-    error, call = EQUIVALENT_CALLS[condition]
-    with pytest.raises(error):
-        call(kernel, x, cache)
-    found = _score([mutant])
-    assert (found.killed, found.survivors, found.equivalent) == (0, (), (mutant,))
-    others = "_channel_axis", "_statistics"  # of rows and of samples, which have their own tests
+def test_equivalent_mutants_raise_and_are_not_counted() -> None:
+    chosen = []
+    for condition, (error, call) in EQUIVALENT_CALLS.items():
+        (name,) = (name for name in EQUIVALENT if condition in name)
+        (mutant,) = (mutant for mutant in MUTANTS if mutant.name == name)
+        kernel: Any = load(mutant.source, "equivalent")
+        x = np.random.default_rng(0).normal(size=(4, 3))
+        _, cache = kernel.forward(x)
+        with pytest.raises(error):
+            call(kernel, x, cache)
+        chosen.append(mutant)
+    found = _score(chosen)
+    assert (found.killed, found.survivors, found.equivalent) == (0, (), tuple(chosen))
+
+
+def test_nothing_else_is_listed_without_a_test() -> None:
+    others = "_channel_axis", "_statistics", "_backward_rows"  # of rows and of samples: their own
     of_samples = [name for name in EQUIVALENT if any(other in name for other in others)]
-    listed = (*EQUIVALENT_CALLS, *of_samples, *CENTRED_TWICE, *ONE_CHANNEL)
-    assert len(EQUIVALENT) == len(listed)
+    assert len(EQUIVALENT) == len((*EQUIVALENT_CALLS, *of_samples, *CENTRED_TWICE, *ONE_CHANNEL))
 
 
 @pytest.mark.parametrize("name", ["eps outside", "no gamma"])
