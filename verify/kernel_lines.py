@@ -42,7 +42,8 @@ class LineGuide:
         self.module = module
         own = vars(module)
         self.own = {name: own[name] for name in (*SIZES, "_is_left") if name in own}
-        self.methods = {name: getattr(module._Rows, name) for name in ("centre", "holds", "small")}
+        ours = vars(module._Rows)  # rows that are not centred have no others
+        self.methods = {name: ours[name] for name in ("centre", "holds", "small") if name in ours}
         self.checked: list[tuple[Index | None, list[Array]]] = []  # of rows, or of a part
 
     def lead(self, path: Path, error: Array | None = None) -> None:
@@ -64,8 +65,9 @@ class LineGuide:
             self.checked.append((rows.index, [one for pair in left for one in pair]))
             return path.holds
 
-        self.module._Rows.centre, self.module._Rows.holds = centre, holds
-        self.module._Rows.small = lambda *_: path.zero
+        led = {"centre": centre, "holds": holds, "small": lambda *_: path.zero}
+        for name in self.methods:
+            setattr(self.module._Rows, name, led[name])
         vars(self.module)["_is_left"] = is_left
 
     def leave(self) -> None:

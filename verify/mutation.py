@@ -123,6 +123,7 @@ OF_ROWS = {
         )
         for what, changed in (
             ("factor dropped", "_ADDED"),
+            ("factor dropped", "(layout.alike)"),
             ("division", "_ADDED / (layout.alike)"),
         )
     },

@@ -15,7 +15,6 @@ SIZES = (3, 4)  # of m; enough for several blocks of which the last is shorter
 # Mutants that break no promise of softmax, by name, and why.
 NO_PARAMETER = "softmax has no parameter, which it is about"
 WITHOUT_PARAMETERS = {
-    "first axis of the rows": NO_PARAMETER,
     "mean in place of a sum": f"in over_rows: {NO_PARAMETER}",
     "results may overlap": "there is one result",
     "dy in a parameter's out": NO_PARAMETER,
