@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections import Counter
 from collections.abc import Iterator
+
+FUNCTION = re.compile(r"^def (_\w+)", re.MULTILINE)
+METHOD = re.compile(r"^    def ((?!__)\w+)\(\s*self", re.MULTILINE)
 
 
 def without_unused(text: str) -> str:
@@ -11,6 +16,10 @@ def without_unused(text: str) -> str:
 
     Raises SyntaxError if the text is not Python.
     """
+    words = Counter(re.findall(r"\w+", text))  # which is quick, and finds no less
+    once = any(words[name] == 1 for name in FUNCTION.findall(text))
+    if not once and set(METHOD.findall(text)) <= set(re.findall(r"\.(\w+)", text)):
+        return text
     tree = ast.parse(text)
     named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     named |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
