@@ -98,43 +98,50 @@ CENTRED_TWICE |= {
 
 # Of one channel's positions the sum is that over all that shares its parameter.
 ONE_CHANNEL = {
-    f"sum in _{core}{IN_PIECES}: layout.over_rows({summed}) → layout.total({changed})": (
+    f"sum in _backward{IN_PIECES}: layout.over_rows({summed}) → layout.total({changed})": (
         "in the piece of one channel of a sample both are sums of all elements"
     )
-    for core, summed in (
-        ("backward", "dy_block * x_hat"),
-        ("backward", "dy_block"),
-        (
-            "double_backward",
-            "inv_std_row * (m * sum_dyc_vdxc - sum_dyc_xhat * sum_vdxc_xhat) / m",
-        ),
+    for summed, changed in (
+        ("dy_block * x_hat", "(dy_block * x_hat)"),
+        ("dy_block", "dy_block"),
     )
-    for changed in (f"({summed})" if " " in summed else summed,)
 }
 
 # Of layers by rows.
 OF_ROWS = {
+    f"{what} in _backward: _ADDED * layout.alike → {changed}": (
+        "rows of another length are computed in float64, which is always good enough"
+    )
+    for what, changed in (
+        ("factor dropped", "_ADDED"),
+        ("factor dropped", "(layout.alike)"),
+        ("division", "_ADDED / (layout.alike)"),
+    )
+}
+
+# Of those that are centred.
+OF_CENTRED_ROWS = OF_ROWS | {
     "few elements never centred": (
         "where digits are lost so, too little is left of what is subtracted: it is float64 then"
-    ),
-    **{
-        f"{what} in _backward: _ADDED * layout.alike → {changed}": (
-            "rows of another length are computed in float64, which is always good enough"
-        )
-        for what, changed in (
-            ("factor dropped", "_ADDED"),
-            ("factor dropped", "(layout.alike)"),
-            ("division", "_ADDED / (layout.alike)"),
-        )
-    },
+    )
 }
 
 # Of those that learn a parameter for each element of a row.
-OF_WHOLE_ROWS = OF_ROWS | {
+OF_WHOLE_ROWS = {
     f"blocks in {core}: layout.parts() → [next(iter(layout.parts()))]": (
         "rows that are computed whole are one part: all of them have the same parameters"
     )
     for core in ("_forward_wide", "_statistics", "_backward_wide", "_jvp", "_double_backward")
+}
+
+# Of those whose rows are channels.
+OF_CHANNELS = {
+    f"sum in _double_backward{IN_PIECES}: sum_expr_invrootvar += {summed} → "
+    f"sum_expr_invrootvar = {summed}": "it is added to zeros of its shape, once"
+    for summed in (
+        "layout.over_rows(_cut(inv_std, part) * (m * _cut(sum_dyc_vdxc, part)"
+        " - _cut(sum_dyc_xhat, part) * _cut(sum_vdxc_xhat, part)) / m)",
+    )
 }
 
 # Mutants that break no promise, by name, and why.
@@ -174,10 +181,10 @@ EQUIVALENT = {
 
 # The same, of the kernels of some layers alone.
 HARMLESS: Mapping[Layer, Mapping[str, str]] = {
-    LAYER_NORM: OF_WHOLE_ROWS,
-    GROUP_NORM: OF_ROWS,
-    INSTANCE_NORM: OF_ROWS,
-    RMS_NORM: OF_WHOLE_ROWS,
+    LAYER_NORM: OF_CENTRED_ROWS | OF_WHOLE_ROWS,
+    RMS_NORM: OF_ROWS | OF_WHOLE_ROWS,
+    GROUP_NORM: OF_CENTRED_ROWS,
+    INSTANCE_NORM: OF_CENTRED_ROWS | OF_CHANNELS,
     SOFTMAX: WITHOUT_PARAMETERS,
 }
 

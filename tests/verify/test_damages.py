@@ -24,7 +24,7 @@ from verify.damages import CORES, OPERATORS, PART_CORES, REWRITES, Mutant, mutan
 from verify.damages_text import PART_REWRITES
 from verify.fields import Arithmetic, NotASquare, Values
 from verify.loading import load
-from verify.mutation import CENTRED_TWICE, EQUIVALENT, ONE_CHANNEL, Score, score
+from verify.mutation import CENTRED_TWICE, EQUIVALENT, HARMLESS, ONE_CHANNEL, Score, score
 from verify.references import REFERENCES, Node, Reference
 
 SOURCE = (Path(__file__).parents[2] / "generated/numpy_kernels/batch_norm.py").read_text("utf-8")
@@ -213,6 +213,18 @@ def test_nothing_else_is_listed_without_a_test() -> None:
     others = "_channel_axis", "_statistics", "_backward_rows"  # of rows and of samples: their own
     of_samples = [name for name in EQUIVALENT if any(other in name for other in others)]
     assert len(EQUIVALENT) == len((*EQUIVALENT_CALLS, *of_samples, *CENTRED_TWICE, *ONE_CHANNEL))
+
+
+def test_what_is_listed_as_harmless_is_a_damage_that_is_done() -> None:
+    """So that no name outlives the text that it is of."""
+    kernels = Path(__file__).parents[2] / "generated" / "numpy_kernels"
+    done = {
+        path.stem: {mutant.name for mutant in mutants(path.read_text(encoding="utf-8"))}
+        for path in kernels.glob("[!_]*.py")
+    }
+    assert set(EQUIVALENT) <= set().union(*done.values())
+    for layer, names in HARMLESS.items():
+        assert set(names) <= done[layer.name]
 
 
 @pytest.mark.parametrize("name", ["eps outside", "no gamma"])
