@@ -22,9 +22,8 @@ import sympy
 
 from codegen.backends import BACKENDS, Backend
 from codegen.block import build_block
-from codegen.origins import kernels_of
+from codegen.origins import derived_for_kernels, kernels_of
 from codegen.pipeline import Kernels
-from derive.derivation import derive
 from derive.layer import Layer
 from derive.layers import LAYERS
 from derive.layers.block import BLOCK
@@ -82,7 +81,7 @@ def is_only_wide(text: str) -> bool:
 @cache
 def _kernels(layer: Layer) -> Kernels:
     """Derived and proved once for all backends."""
-    return kernels_of(derive(layer))
+    return kernels_of(derived_for_kernels(layer))
 
 
 def header(layer: str, backend: str, body: str, origin: str = "", option: str = "") -> str:

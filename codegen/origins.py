@@ -96,13 +96,13 @@ def has_origins(derivation: Derivation) -> bool:
 
 def as_in_kernels(derivation: Derivation) -> Derivation:
     """The derivation in the names that kernels use."""
-    return _of_kernels(SOFTMAX_Y) if derivation.layer == SOFTMAX else derivation
+    return derived_for_kernels(SOFTMAX) if derivation.layer == SOFTMAX else derivation
 
 
 @cache
-def _of_kernels(layer: Layer) -> Derivation:
-    """Derived once for all that is made of it."""
-    return derive(layer)
+def derived_for_kernels(layer: Layer) -> Derivation:
+    """The same of a layer, once for all that is made of it."""
+    return derive(SOFTMAX_Y if layer == SOFTMAX else layer)
 
 
 def build_from_origins(derivation: Derivation) -> Kernels:

@@ -89,7 +89,7 @@ def centre_data(program: Program, derivation: Derivation) -> Program:
             expr = substitute(assign.expr, shift)
             expr = substitute(assign.expr if expr.has(mu.var) else expr, whole)
             assigns.append(replace(assign, expr=expr))
-    uses = [k for k, assign in enumerate(assigns) if centred in assign.expr.atoms(Var)]
+    uses = [k for k, assign in enumerate(assigns) if centred in variables(assign.expr)]
     if uses:
         assigns.insert(uses[0], definition)
 

@@ -105,11 +105,13 @@ def transform(
     """
     known = {d.var.label: d for d in (restated or {}).values()}
     meaning = {**_meaning(derivation), **{k: d.expr for k, d in known.items()}, **(more or {})}
-    proofs = 0
+    proofs = proved = 0
     for rewrite in passes:
         program = rewrite(before := program, derivation)
-        _complete(before, program, derivation.layer, rewrite.__name__, restated or {})
-        proofs += certify_program(program, derivation, meaning, rewrite.__name__, known)
+        if not proved or program != before:
+            _complete(before, program, derivation.layer, rewrite.__name__, restated or {})
+            proved = certify_program(program, derivation, meaning, rewrite.__name__, known)
+        proofs += proved
     return program, proofs
 
 

@@ -7,8 +7,8 @@ passes and proofs of any other kernel.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from codegen.ir import Program
 from codegen.lower import needed
@@ -39,10 +39,11 @@ class SecondOrderKernel:
     proofs: int
 
 
+@cache
 def build_second_order(
-    derivation: Derivation, passes: Sequence[ProgramPass] = PASSES
+    derivation: Derivation, passes: tuple[ProgramPass, ...] = PASSES
 ) -> SecondOrderKernel:
-    """Lower, rewrite, prove and schedule the double backward of a layer."""
+    """Lower, rewrite, prove and schedule the double backward of a layer; once for all backends."""
     derivation = as_in_kernels(derivation)
     second = derivation.second_order
     layer = derivation.layer

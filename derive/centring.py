@@ -28,6 +28,7 @@ from derive.expr import (
     add,
     canonical,
     free_axes,
+    labels,
     mean,
     mul,
     rebuild,
@@ -183,14 +184,14 @@ def _summand(expr: Expr, axes: Sequence[Axis]) -> tuple[tuple[Axis, ...], Expr]:
 def by_factor(expr: Expr, normal_form: NormalForm, factors: Iterable[Set[str]]) -> Expr:
     """The closed form, with one bracket for all terms that have the same of the ``factors``, each
     of them given by its names."""
-    labels = [
+    spelt = [
         {name for label in names for name in (label, f"mean_{label}", f"{label}_c")}
         for names in factors
     ]
     groups: dict[tuple[bool, ...], Poly] = {}
     for powers, coefficient in normal_form.poly(expr).items():
-        found = {var.label for generator, _ in powers for var in generator.atoms(Var)}
-        key = tuple(bool(found & names) for names in labels)
+        found = frozenset[str]().union(*(labels(generator) for generator, _ in powers))
+        key = tuple(not names.isdisjoint(found) for names in spelt)
         groups.setdefault(key, {})[powers] = coefficient
     return add(*(factored(groups[key], normal_form).expr for key in sorted(groups, reverse=True)))
 

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from derive.second_order import SecondOrder
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Derivation:
-    """Everything that follows from a layer's definitions.
+    """Everything that follows from a layer's definitions; one is equal to itself alone.
 
     ``unproved`` says what could not be proved, and then there are staged forms only; else it is
     empty.

@@ -109,7 +109,7 @@ class SumOver(Expr):
     is_commutative = True
 
     def __new__(cls, body: Expr | int, *axes: Axis) -> Any:
-        return _sum_over(sympify(body, strict=True), axes)
+        return _sum_over(_expr(body), axes)
 
     @property
     def body(self) -> Expr:
@@ -225,6 +225,14 @@ def has_sum(expr: Expr) -> bool:
 
 
 @cache
+def sizes_in(expr: Expr) -> frozenset[str]:
+    """The names of sizes that an expression speaks of, as m: neither quantities nor indices."""
+    if isinstance(expr, Symbol):
+        return frozenset(() if isinstance(expr, Var | Axis) else (expr.name,))
+    return frozenset().union(*(sizes_in(arg) for arg in expr.args))
+
+
+@cache
 def variables(expr: Expr) -> tuple[Var, ...]:
     """Every Var in the expression, each once, in the order of their SymPy names."""
     if isinstance(expr, Var):
@@ -250,7 +258,7 @@ def _expr(term: Expr | int) -> Expr:
 @cache
 def mul(*factors: Expr | int) -> Expr:
     """The product; powers of one base are merged, numbers collected, nothing is distributed."""
-    coefficient: Expr = Integer(1)
+    coefficient: Expr = S.One
     powers: dict[Expr, Expr] = {}
     stack = [_expr(factor) for factor in reversed(factors)]
     while stack:
@@ -260,10 +268,10 @@ def mul(*factors: Expr | int) -> Expr:
         elif factor.is_Number:
             coefficient = coefficient * factor
         else:
-            base, exponent = factor.as_base_exp()
+            base, exponent = (factor, S.One) if factor.is_Symbol else factor.as_base_exp()
             powers[base] = powers[base] + exponent if base in powers else exponent
-    if coefficient.is_zero:
-        return Integer(0)
+    if coefficient is S.Zero:
+        return coefficient
     parts: list[Expr] = []
     for base, exponent in powers.items():
         part = base if exponent is S.One else Pow(base, exponent)
@@ -273,7 +281,7 @@ def mul(*factors: Expr | int) -> Expr:
             parts.append(part)
     if any(isinstance(part, Mul) for part in parts):  # √(ab) √(ab) has become ab
         return mul(coefficient, *parts)
-    if coefficient != 1 or not parts:
+    if coefficient is not S.One or not parts:
         parts.insert(0, coefficient)
     product: Expr = Mul._from_args(parts, is_commutative=True)
     return product

@@ -33,7 +33,9 @@ def name_of(generator: Expr) -> str:
 def monomial(powers: Mapping[Expr, int]) -> Monomial:
     """Generators to powers, in a fixed order and without zeroth powers."""
     present = [(generator, power) for generator, power in powers.items() if power]
-    return tuple(sorted(present, key=lambda item: name_of(item[0])))
+    if len(present) > 1:
+        present.sort(key=lambda item: name_of(item[0]))
+    return tuple(present)
 
 
 def plus(*polys: Poly) -> Poly:

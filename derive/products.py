@@ -18,7 +18,6 @@ from derive.expr import (
     Delta,
     Var,
     adjoint,
-    canonical,
     mul,
     rebuild,
 )
@@ -37,9 +36,9 @@ def weighted(derivation: Derivation, weights: Sequence[Var]) -> tuple[Definition
 
 def _name(weight: Var, dy: Var, derivation: Derivation) -> Var:
     """That of the adjoint which is this product, if there is one."""
-    product = canonical(mul(dy, weight))
+    product = mul(dy, weight)
     for result in derivation.adjoints:
-        if canonical(result.closed) == product:
+        if isinstance(result.closed, Mul) and set(result.closed.args) == set(product.args):
             return result.var
     return Var(f"{weight.label}_{dy.label}", *dy.axes)
 

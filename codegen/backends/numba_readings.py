@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sympy import Symbol
-
 from codegen.backends.numpy_cores import assignments, name_of
 from codegen.backends.python_code import code
 from codegen.backends.python_lines import WIDTH, call, one_a_line, signature, statement
 from codegen.ir import GroupPass, MapPass, Pass, ReducePass
 from codegen.names import code_name
-from derive.expr import Axis, Var, free_axes, variables
+from derive.expr import Axis, free_axes, sizes_in, variables
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def reading(name: str, step: ReducePass | MapPass, full: frozenset[Axis]) -> Rea
     exprs = [a.expr for a in (*step.local, *made)]
     own = {a.target for a in step.local}
     read = sorted({v for expr in exprs for v in variables(expr)} - own, key=lambda v: v.name)
-    sizes = {s.name for e in exprs for s in e.atoms(Symbol) if not isinstance(s, Var | Axis)}
+    sizes = {size for expr in exprs for size in sizes_in(expr)}
     return Reading(
         name,
         step,

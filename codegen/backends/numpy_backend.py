@@ -101,7 +101,7 @@ class ModuleText:
     library, libraries = "NumPy", "NumPy"
 
     def __init__(
-        self, kernels: Kernels, layout: ArrayLayout, passes: Sequence[ProgramPass] = PASSES
+        self, kernels: Kernels, layout: ArrayLayout, passes: tuple[ProgramPass, ...] = PASSES
     ) -> None:
         self.kernels, self.layout, self.passes = kernels, layout, passes
         self.layer: Layer = kernels.derivation.layer

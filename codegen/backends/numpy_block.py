@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sympy import Expr, Symbol
+from sympy import Expr
 
 from codegen.backends.numpy_block_text import BACKWARD, FORWARD, MODULE, WITH_SLOPE
 from codegen.backends.numpy_layouts import copied, definitions
@@ -19,7 +19,7 @@ from codegen.backends.python_lines import call, indented, signature, statement, 
 from codegen.block import ACTIVATIONS, Placement, matrix_product
 from codegen.ir import Assign, Program
 from codegen.names import CODE_NAMES
-from derive.expr import Axis, Definition, SumOver, Var, adjoint
+from derive.expr import Axis, Definition, SumOver, Var, adjoint, sizes_in
 from derive.functions import Activation, ActivationSlope, Sigmoid
 from derive.render import PAPER, equation, formula, to_line, to_lines
 from derive.trace import Result
@@ -155,14 +155,13 @@ def _core(placement: Placement, program: Program, function: str, about: str) -> 
 
 def _sizes(program: Program) -> list[str]:
     """m, if the formulas speak of it."""
-    symbols = {s for a in program.assigns for s in a.expr.atoms(Symbol)}
     lines = []
-    for size in sorted((s for s in symbols if not isinstance(s, Var | Axis)), key=str):
+    for size in sorted({size for a in program.assigns for size in sizes_in(a.expr)}):
         var, position = next(
             (var, k)
             for var in program.given
             for k, axis in enumerate(var.axes)
-            if len(var.axes) == 2 and axis.size == size
+            if len(var.axes) == 2 and axis.size.name == size
         )
         lines.append(f"    {size} = {_label(var)}.shape[{position}]")
     return lines

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from sympy import Expr, Symbol
+from sympy import Expr
 
 from codegen.backends.python_code import Name, code
 from codegen.backends.python_lines import signature, statement, tuple_of
@@ -18,7 +18,7 @@ from codegen.ir import Assign, GroupPass, MapPass, Pass, ReducePass
 from codegen.names import code_name
 from codegen.pipeline import Kernel
 from derive.errors import InputError
-from derive.expr import Axis, Delta, SumOver, Var, free_axes, mul, variables
+from derive.expr import Axis, Delta, SumOver, Var, free_axes, mul, sizes_in, variables
 
 # Prints a scheduled kernel: of which data, into which outputs, and what it is about.
 Core = Callable[[Kernel, Var, Sequence[str], str], str]
@@ -155,5 +155,4 @@ def size_of(kernel: Kernel) -> list[str]:
 
 def sizes(assigns: Iterable[Assign]) -> list[str]:
     """The names of sizes in formulas."""
-    symbols = {s for a in assigns for s in a.expr.atoms(Symbol)}
-    return sorted(s.name for s in symbols if not isinstance(s, Var | Axis))
+    return sorted({size for a in assigns for size in sizes_in(a.expr)})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from sympy import Expr, Symbol
+from sympy import Expr
 
 from codegen.backends.numpy_calls import core_call
 from codegen.backends.numpy_cores import Core, assignments, name_of
@@ -18,7 +18,7 @@ from codegen.backends.python_lines import call, signature, tuple_of
 from codegen.deployment import Deployment
 from codegen.names import code_name
 from codegen.pipeline import Kernel
-from derive.expr import Axis, Definition, SumOver, Var, adjoint
+from derive.expr import Definition, SumOver, adjoint, sizes_in
 
 
 class Formulas(Protocol):
@@ -87,8 +87,7 @@ def _given(kernel: Kernel) -> list[str]:
 def _formula_core(kernel: Kernel, about: str) -> str:
     """A kernel that reads no data: one line for each quantity."""
     given = [code_name(var) for var in kernel.program.given]
-    symbols = {s for a in kernel.program.assigns for s in a.expr.atoms(Symbol)}
-    sizes = sorted(str(s) for s in symbols if not isinstance(s, Var | Axis))
+    sizes = sorted({size for a in kernel.program.assigns for size in sizes_in(a.expr)})
 
     def name(node: Expr) -> str:
         if isinstance(node, SumOver):

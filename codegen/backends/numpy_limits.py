@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import tokenize
 from collections import defaultdict
 from collections.abc import Iterator
@@ -41,6 +42,9 @@ IN_CORES = (
     *("given", "own", "some"),
 )
 
+LOOP = re.compile(r"\n +for (.+?) in ")
+NO_ARRAYS = ("_", "int", "float", "str", "bool", "tuple", "Sequence", "Callable")  # as annotations
+
 IN_COMPREHENSIONS = {"a"}  # bound there alone, where no quantity is mentioned
 
 
@@ -53,17 +57,26 @@ def refuse(kernels: Kernels, layout: ArrayLayout) -> None:
 
 def refuse_clashes(text: str, layer: Layer, layout: ArrayLayout) -> None:
     """Raise InputError if a quantity has the name of something else that a core binds."""
+    names = {code_name(definition.var): definition.var.label for definition in layer}
+
+    def may_clash(code: str) -> bool:  # quick to tell
+        loops = set(re.findall(r"\w+", " ".join(LOOP.findall(code))))
+        return any(n in loops or any(f"{n}: {kind}" in code for kind in NO_ARRAYS) for n in names)
+
+    if not may_clash(text):
+        return
     support = _defined(layout.support())
     clashing = {
         name
-        for node in ast.parse(text).body
+        for part in text.split("\n\n\n")
+        if may_clash(part)
+        for node in ast.parse(part).body
         if isinstance(node, ast.FunctionDef) and node.name not in support
         for name in _bound_twice(node)
     }
-    for definition in layer:
-        name = code_name(definition.var)
+    for name, label in names.items():
         if name in clashing:
-            raise _clash(f"{layer.name}: {definition.var.label}", name)
+            raise _clash(f"{layer.name}: {label}", name)
 
 
 def _bound_twice(function: ast.FunctionDef) -> set[str]:
@@ -181,13 +194,12 @@ def _refuse_operations(layer: Layer) -> None:
                     f"{where} has a function of a fraction, which a kernel would round; "
                     "write max(2*x, 1)/2 for max(x, 1/2)"
                 )
-        for power in sorted(definition.expr.atoms(Pow), key=str):
-            if not (power.exp.is_Rational and power.exp.q <= 2):
-                raise InputError(
-                    f"{where} has the power {power.exp}; a kernel takes whole powers and square "
-                    "roots"
-                )
-        for symbol in sorted(definition.expr.atoms(Symbol), key=str):
+        powers = (p for p in definition.expr.atoms(Pow) if not (p.exp.is_Rational and p.exp.q <= 2))
+        for power in sorted(powers, key=str):
+            raise InputError(
+                f"{where} has the power {power.exp}; a kernel takes whole powers and square roots"
+            )
+        for symbol in sorted(definition.expr.atoms(Symbol), key=lambda symbol: symbol.name):
             if not isinstance(symbol, Var | Axis) and symbol not in sizes:
                 raise InputError(
                     f"{where} has the size {symbol}; a kernel knows "

@@ -55,5 +55,10 @@ def test_what_nothing_names_is_left_out_and_what_that_alone_named() -> None:
 
 @pytest.mark.parametrize("path", GENERATED, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_generated_modules_have_nothing_else(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert without_unused(text) == text
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    own = {f.name for f in tree.body if isinstance(f, ast.FunctionDef) and f.name[0] == "_"}
+    own |= {f.name for c in classes for f in c.body if isinstance(f, ast.FunctionDef)}
+    named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    named |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert own - {"__init__"} <= named
