@@ -333,8 +333,7 @@ def rename(expr: Expr, indices: Mapping[Axis, Axis]) -> Expr:
     if isinstance(expr, Var):
         return expr.at(*(indices.get(axis, axis) for axis in expr.axes))
     if isinstance(expr, Delta):
-        first, second = expr.indices
-        delta: Expr = Delta(indices.get(first, first), indices.get(second, second))
+        delta: Expr = Delta(*(indices.get(axis, axis) for axis in expr.indices))
         return delta
     if isinstance(expr, SumOver):
         free = free_axes(expr)
