@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from derive.second_order import SecondOrder
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Derivation:
-    """Everything that follows from a layer's definitions; one is equal to itself alone.
+    """Everything that follows from a layer's definitions.
 
     ``unproved`` says what could not be proved, and then there are staged forms only; else it is
     empty.
@@ -53,6 +53,9 @@ class Derivation:
     jacobian: Jacobian | None
     facts: tuple[Fact, ...]
     unproved: str = ""
+
+    def __hash__(self) -> int:
+        return hash(self.layer)  # which all else follows from, and some of that has no hash
 
     def __getitem__(self, label: str) -> Result:
         """The result for an adjoint by its label, such as ``dx``."""
