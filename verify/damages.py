@@ -40,6 +40,7 @@ BLOCK_CORES = (
     *("_forward_before", "_forward_behind", "_backward_before", "_backward_behind"),
     *("_relu", "_relu_slope", "_sigmoid", "_sigmoid_slope", "_tanh", "_tanh_slope"),
 )
+
 SIZES = ("m", "batches")
 INDICES = ("row", "block", "part")
 

@@ -135,13 +135,13 @@ OF_WHOLE_ROWS = {
 }
 
 # Of those whose rows are channels.
+SUM_OF_GAMMA = (
+    "layout.over_rows(_cut(inv_std, part) * (m * _cut(sum_dyc_vdxc, part)"
+    " - _cut(sum_dyc_xhat, part) * _cut(sum_vdxc_xhat, part)) / m)"
+)
 OF_CHANNELS = {
-    f"sum in _double_backward{IN_PIECES}: sum_expr_invrootvar += {summed} → "
-    f"sum_expr_invrootvar = {summed}": "it is added to zeros of its shape, once"
-    for summed in (
-        "layout.over_rows(_cut(inv_std, part) * (m * _cut(sum_dyc_vdxc, part)"
-        " - _cut(sum_dyc_xhat, part) * _cut(sum_vdxc_xhat, part)) / m)",
-    )
+    f"sum in _double_backward{IN_PIECES}: sum_expr_invrootvar += {SUM_OF_GAMMA} → "
+    f"sum_expr_invrootvar = {SUM_OF_GAMMA}": "it is added to zeros of its shape, once"
 }
 
 # Mutants that break no promise, by name, and why.

@@ -13,13 +13,14 @@ from collections.abc import Iterable, Sequence
 from sympy import Expr
 
 from codegen.backends.numpy_block_text import BACKWARD, FORWARD, MODULE, WITH_SLOPE
+from codegen.backends.numpy_cores import sizes
 from codegen.backends.numpy_layouts import copied, definitions
 from codegen.backends.python_code import Name, code
 from codegen.backends.python_lines import call, indented, signature, statement, tuple_of
 from codegen.block import ACTIVATIONS, Placement, matrix_product
 from codegen.ir import Assign, Program
 from codegen.names import CODE_NAMES
-from derive.expr import Axis, Definition, SumOver, Var, adjoint, sizes_in
+from derive.expr import Axis, Definition, SumOver, Var, adjoint
 from derive.functions import Activation, ActivationSlope, Sigmoid
 from derive.render import PAPER, equation, formula, to_line, to_lines
 from derive.trace import Result
@@ -156,7 +157,7 @@ def _core(placement: Placement, program: Program, function: str, about: str) -> 
 def _sizes(program: Program) -> list[str]:
     """m, if the formulas speak of it."""
     lines = []
-    for size in sorted({size for a in program.assigns for size in sizes_in(a.expr)}):
+    for size in sizes(program.assigns):
         var, position = next(
             (var, k)
             for var in program.given

@@ -12,13 +12,13 @@ from typing import Protocol
 from sympy import Expr
 
 from codegen.backends.numpy_calls import core_call
-from codegen.backends.numpy_cores import Core, assignments, name_of
+from codegen.backends.numpy_cores import Core, assignments, name_of, sizes
 from codegen.backends.python_code import code
 from codegen.backends.python_lines import call, signature, tuple_of
 from codegen.deployment import Deployment
 from codegen.names import code_name
 from codegen.pipeline import Kernel
-from derive.expr import Definition, SumOver, adjoint, sizes_in
+from derive.expr import Definition, SumOver, adjoint
 
 
 class Formulas(Protocol):
@@ -87,14 +87,16 @@ def _given(kernel: Kernel) -> list[str]:
 def _formula_core(kernel: Kernel, about: str) -> str:
     """A kernel that reads no data: one line for each quantity."""
     given = [code_name(var) for var in kernel.program.given]
-    sizes = sorted({size for a in kernel.program.assigns for size in sizes_in(a.expr)})
 
     def name(node: Expr) -> str:
         if isinstance(node, SumOver):
             return f"np.add.reduce({code(node.body, name)}, axis=0, dtype=_WIDE)"
         return name_of(node)
 
-    parameters = [*(f"{label}: Any" for label in given), *(f"{size}: int" for size in sizes)]
+    parameters = [
+        *(f"{label}: Any" for label in given),
+        *(f"{size}: int" for size in sizes(kernel.program.assigns)),
+    ]
     results = [code_name(var) for var in kernel.program.results]
     return "\n".join(
         [

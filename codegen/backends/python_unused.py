@@ -9,7 +9,7 @@ from collections import Counter
 PRIVATE = re.compile(r"_(?<!\w_)\w+")
 FUNCTION = re.compile(r"\ndef (_\w+)")
 METHOD = re.compile(r"\n    def ((?!__)\w+)\(\s*self")
-METHODS = re.compile(r"\n\n(?=    (?:def|@|#) ?)")  # what is between two of them
+METHODS = re.compile(r"\n\n(?=    (?:def|@|#))")  # what is between two of them
 
 
 def without_unused(text: str) -> str:
