@@ -182,7 +182,7 @@ def _without_logarithm(made: Expr, due: Expr, layer: Layer) -> tuple[Expr, Expr]
     """What is due as log p, and what was made in its place, both as powers of e: they are equal if
     those are, and normal form knows no sum of logarithms."""
     for definition in layer:
-        if definition.var == due and isinstance(definition.expr, log):
+        if isinstance(definition.expr, log) and definition.var == due:
             return exp(made), definition.expr.args[0]
     return made, due
 

@@ -21,9 +21,16 @@ from typing import Any, Literal
 from sympy import Add, Expr, Integer, Mul, Pow, Rational, S, Symbol, sympify
 
 Role = Literal["value", "adjoint", "tangent"]
+Sign = Literal["positive", "nonnegative", "real"]
 
 
-class Axis(Symbol):
+class _Unique(Symbol):
+    """A symbol of which there is one object for each name, sort and facts."""
+
+    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, Symbol.__hash__
+
+
+class Axis(_Unique):
     """One axis, at one index.  ``Axis("n", "m")`` has the symbolic size m; ``prime()`` is another
     index over the same range."""
 
@@ -46,7 +53,7 @@ class Axis(Symbol):
         return Axis(self.base, self.size.name, self.level + level)
 
 
-class Var(Symbol):
+class Var(_Unique):
     """A named quantity and the axes it varies over.
 
     ``label`` is the name without axes; ``role`` tells a value from the adjoint ∂ℓ/∂v or the
@@ -55,6 +62,7 @@ class Var(Symbol):
 
     label: str
     axes: tuple[Axis, ...]
+    sign: Sign
     role: Role
     of: str
 
@@ -67,7 +75,8 @@ class Var(Symbol):
         role: Role = "value",
         of: str = "",
     ) -> Var:
-        return _var(label, axes, bool(positive), bool(nonnegative), role, of or label)
+        sign: Sign = "positive" if positive else "nonnegative" if nonnegative else "real"
+        return _var(label, axes, sign, role, of or label)
 
     def __getnewargs_ex__(self) -> Any:
         return (self.label, *self.axes), {
@@ -82,14 +91,7 @@ class Var(Symbol):
 
     def at(self, *axes: Axis) -> Var:
         """The same quantity at other indices."""
-        return Var(
-            self.label,
-            *axes,
-            positive=self.is_positive,
-            nonnegative=self.is_nonnegative,
-            role=self.role,
-            of=self.of,
-        )
+        return _var(self.label, axes, self.sign, self.role, self.of)
 
 
 def adjoint(var: Var) -> Var:
@@ -160,18 +162,11 @@ def _axis(base: str, size: str, level: int) -> Axis:
 
 
 @cache
-def _var(
-    label: str, axes: tuple[Axis, ...], positive: bool, nonnegative: bool, role: Role, of: str
-) -> Var:
+def _var(label: str, axes: tuple[Axis, ...], sign: Sign, role: Role, of: str) -> Var:
     # The SymPy name contains the axes, so that equality, hashing and SymPy's ordering see them.
     name = f"{label}[{','.join(axis.name for axis in axes)}]" if axes else label
-    facts: dict[str, bool] = {"real": True}
-    if positive:
-        facts["positive"] = True
-    elif nonnegative:
-        facts["nonnegative"] = True
-    var: Var = Symbol.__xnew__(Var, name, **facts)
-    var.label, var.axes, var.role, var.of = label, axes, role, of
+    var: Var = Symbol.__xnew__(Var, name, **{"real": True, sign: True})
+    var.label, var.axes, var.sign, var.role, var.of = label, axes, sign, role, of
     return var
 
 
@@ -374,7 +369,8 @@ class Definition:
 
     def at(self, *axes: Axis) -> Expr:
         """The right-hand side at other indices."""
-        indices = {old: new for old, new in zip(self.var.axes, axes, strict=True) if old != new}
+        pairs = zip(self.var.axes, axes, strict=True)
+        indices = {old: new for old, new in pairs if old is not new}
         return rename(self.expr, indices)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from sympy import Add, Expr, Mul, Pow
 
@@ -330,6 +331,7 @@ def close(expr: Expr, context: Context) -> tuple[Step, ...]:
     return reduced
 
 
+@cache
 def _size(expr: Expr) -> int:
     """How much there is to read: quantities, numbers and exponents."""
     if isinstance(expr, Var | Delta) or not expr.args:

@@ -42,6 +42,7 @@ IN_CORES = (
     *("given", "own", "some"),
 )
 
+AT_TOP = re.compile(r"^(?:def |class )?(\w+(?:, \w+)*)(?=[(:]| =)", re.MULTILINE)
 LOOP = re.compile(r"\n +for (.+?) in ")
 NO_ARRAYS = ("_", "int", "float", "str", "bool", "tuple", "Sequence", "Callable")  # as annotations
 
@@ -105,8 +106,7 @@ def _clash(where: str, name: str) -> InputError:
 def taken(layout: ArrayLayout) -> frozenset[str]:
     """Every name in the fixed text of a layout that a quantity's name would hide."""
     found = {*IN_CORES, *(CODE_NAMES.get(label, label) for label in PASS_LABELS)}
-    for chunk in layout.support().split("\n\n\n"):  # layouts have most of them in common
-        found |= _defined(chunk)
+    found |= _defined(layout.support())
     for template in (*TEMPLATES, layout.jacobian):
         filled = defaultdict(lambda: "_", layout.fields())
         filled["summary"] = '"""_'  # which opens the docstring
@@ -114,16 +114,9 @@ def taken(layout: ArrayLayout) -> frozenset[str]:
     return frozenset(found - {"x", "y"} - IN_COMPREHENSIONS)
 
 
-@cache
 def _defined(chunk: str) -> frozenset[str]:
     """The names in a Python text that it defines, or assigns at its top level."""
-    found: set[str] = set()
-    for node in ast.parse(chunk).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif isinstance(node, ast.AnnAssign | ast.Assign):
-            found |= {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-    return frozenset(found)
+    return frozenset(name for names in AT_TOP.findall(chunk) for name in names.split(", "))
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sympy import Add, Expr, Function, Integer, Mul, Pow, Symbol, exp, log, tanh
+from sympy import Add, Expr, Function, Integer, Mul, Pow, S, Symbol, exp, log, tanh
 
 from derive.expr import Axis, Delta, SumOver, Var, add, mul
 from derive.functions import (
@@ -103,12 +103,12 @@ def _sum(expr: Add, name: Name) -> str:
 
 
 def _inverted(expr: Pow) -> bool:
-    return bool(expr.exp.is_Rational and expr.exp < 0)
+    return bool(expr.exp.is_Rational and expr.exp.is_negative)
 
 
 def _product(expr: Expr, name: Name) -> tuple[str, int]:
     number, rest = expr.as_coeff_Mul(rational=True)  # a Float stays a factor, to be refused
-    sign = "-" if number < 0 else ""
+    sign = "-" if number.is_negative else ""
     above: list[Expr] = [] if abs(number.p) == 1 else [Integer(abs(number.p))]
     below: list[Expr] = [] if number.q == 1 else [Integer(number.q)]
     for factor in Mul.make_args(rest):
@@ -118,7 +118,7 @@ def _product(expr: Expr, name: Name) -> tuple[str, int]:
             top_part, bottom_part = factor.as_numer_denom()
             above.append(top_part)
             below += [bottom_part] if bottom_part != 1 else []
-        elif factor != 1:
+        elif factor is not S.One:
             above.append(factor)
     top = " * ".join(_bracket(f, name, POWER) for f in above) or "1"
     if not below:

@@ -302,7 +302,7 @@ def _product(expr: Expr, scope: Scope) -> Signed:
     for base, exponent in _factors(expr):
         if isinstance(base, Rational) and exponent.is_Integer:
             number *= base**exponent
-        elif isinstance(exponent, Rational) and exponent < 0:
+        elif isinstance(exponent, Rational) and exponent.is_negative:
             under.append(_Factor(base, -exponent))
         else:
             over.append(_Factor(base, exponent))
