@@ -14,9 +14,9 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ Array = NDArray[Any]
 Calls = dict[str, Callable[[], Any]]
 
 HERE = Path(__file__).parent
-LARGE, SMALL = (8192, 1024), (256, 100)
+LARGE, SMALL = ((8192, 1024), (32, 64, 56, 56)), (256, 100)
 SPENT = 2.0  # seconds on one table
 
 ABOUT = """\
@@ -42,16 +42,12 @@ as in [speed.md](speed.md).
 
 ## An operation at a time
 
-NumPy does one operation on a block at a time. On x of {large}, in the blocks of the generated
-kernel:
+NumPy does one operation on a block at a time. Each of them, done to all of x in the blocks of the
+generated kernel, takes so many copies; forward and backward do it so often, a little faster for
+finding the block in cache. Where the means are small they subtract nothing.
 
 """
 MIDDLE = """\
-
-Forward subtracts the mean, adds up and squares for the statistics (with two additions to float64
-totals), and subtracts, multiplies and adds for y; where the means are small nothing is subtracted.
-Backward has three sums, of dy, dy² and dy times x less its mean, and then subtracts, multiplies
-twice and adds twice.
 
 ## A pass at a time
 
@@ -70,35 +66,46 @@ few operations on blocks, and some ten for each value that a channel has one of.
 """
 
 
-def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """The blocks that the NumPy kernel reads such arrays in."""
-    shape = batch_norm._ROWS, batch_norm._COLUMNS
-    return zip(*(array.reshape(-1, *shape) for array in arrays), strict=True)
+class Operation(NamedTuple):
+    """How often forward and backward do it, and how: with a block, its elements of x and its place
+    in a result, one number and one sum for each of its columns."""
+
+    forward: int
+    backward: int
+    on: Callable[[Any, Array, Array, Array, Array], Any]
+
+
+OPERATIONS = {
+    "less a row, into scratch": Operation(2, 2, lambda b, one, y, row, sums: b.less(one, row)),
+    "sum over the rows": Operation(1, 1, lambda b, one, y, row, sums: b.plus(sums, one)),
+    # Scratch is what was written there before.
+    "sum of scratch squared": Operation(
+        1, 2, lambda b, one, y, row, sums: b.plus(sums, *[b.room()] * 2)
+    ),
+    "times a row, in the result's place": Operation(
+        1, 2, lambda b, one, y, row, sums: b.times(one, row, y)
+    ),
+    "plus a row, in place": Operation(1, 1, lambda b, one, y, row, sums: np.add(y, row, y)),
+    "plus a matrix, in place": Operation(0, 1, lambda b, one, y, row, sums: np.add(y, one, y)),
+}
 
 
 def operations(x: Array, y: Array) -> Calls:
-    """NumPy's operations on blocks of x, by what they are for."""
-    rows, columns = batch_norm._ROWS, batch_norm._COLUMNS
-    row, ones = np.full(columns, 0.5, x.dtype), np.ones(rows, x.dtype)
-    scratch, totals = np.ones((rows, columns), x.dtype), np.zeros(columns)
+    """Each operation on all blocks that the generated kernel reads x in; y is for results."""
+    layout = batch_norm._layout(x, 1)
+    works: list[Any] = [next(iter(part.works(x))) for part in batch_norm._parts(layout)]
 
-    def each(operation: Callable[[Array, Array], Any]) -> Callable[[], None]:
+    def each(operation: Operation) -> Callable[[], None]:
         def run() -> None:
-            for one, other in blocks(x, y):
-                operation(one, other)
+            for work in works:
+                row, sums = work.row(np.full(work.part.count, 0.5)), work.zeros()
+                for block in work.blocks():
+                    one, place = block.read(x), block.place(y)
+                    operation.on(block, one, place, row[block.columns], sums)
 
         return run
 
-    return {
-        "less a row, into scratch": each(lambda a, _: np.subtract(a, row, scratch)),
-        "sum over the rows, by BLAS": each(lambda a, _: np.matmul(ones, a)),
-        "sum of the products with scratch": each(
-            lambda a, _: np.einsum("ij,ij->j", scratch, scratch)
-        ),
-        "added to float64 totals": each(lambda *_: np.add(totals, row, totals)),
-        "times a row, in the result's place": each(lambda a, b: np.multiply(a, row, b)),
-        "plus a row, in place": each(lambda a, b: np.add(b, row, b)),
-    }
+    return {name: each(operation) for name, operation in OPERATIONS.items()}
 
 
 def passes(x: Array, dy: Array, y: Array) -> Calls:
@@ -158,26 +165,52 @@ def small(x: Array, dy: Array) -> tuple[float, list[list[str]]]:
     return 1 / found["one operation"], rows
 
 
-def page(large: tuple[int, ...] = LARGE, little: tuple[int, ...] = SMALL) -> str:
-    """The tables as Markdown."""
+def large(shape: tuple[int, ...]) -> tuple[dict[str, float], dict[str, float]]:
+    """In copies of x, NumPy's operations and what they come to in forward and backward, beside
+    what those take; and the compiled passes."""
     rng = np.random.default_rng(0)
-    x, dy = (rng.normal(size=large).astype(np.float32) for _ in range(2))
+    x, dy = (rng.normal(loc=loc, size=shape).astype(np.float32) for loc in (3, 0))
     y = np.zeros_like(x)
-    text = ABOUT.format(
-        machine=", ".join(f"{name} {value}" for name, value in machine().items()), large=large
+    _, cache = batch_norm.forward(x, out=y)
+    whole: Calls = {
+        "forward": lambda: batch_norm.forward(x, out=y),
+        "backward": lambda: batch_norm.backward(dy, cache, out=y),
+    }
+    found = copies({**operations(x, y), **whole}, x, y)
+    for name, time in [(name, found.pop(name)) for name in whole]:
+        found[f"{name}: its operations"] = sum(
+            getattr(operation, name) * found[its] for its, operation in OPERATIONS.items()
+        )
+        found[f"{name}: measured"] = time
+    return found, copies(passes(x, dy, y), x, y)
+
+
+def page(shapes: Sequence[tuple[int, ...]] = LARGE, little: tuple[int, ...] = SMALL) -> str:
+    """The tables as Markdown."""
+    text = ABOUT.format(machine=", ".join(f"{name} {value}" for name, value in machine().items()))
+    by_operation, by_pass = zip(*(large(shape) for shape in shapes), strict=True)
+    heads = [", ".join(map(str, shape)) for shape in shapes]
+    often = {name: [str(op.forward), str(op.backward)] for name, op in OPERATIONS.items()}
+    text += _table(
+        ["operation", "forward", "backward", *heads],
+        [
+            [name, *often.get(name, ["", ""]), *(f"{found[name]:.2f}" for found in by_operation)]
+            for name in by_operation[0]
+        ],
     )
-    text += _table(["operation", "copies"], _rows(copies(operations(x, y), x, y)))
     text += MIDDLE
-    compiled = passes(x, dy, y)
-    text += _table(["pass", "copies"], _rows(copies(compiled, x, y))) if compiled else "No numba.\n"
+    if by_pass[0]:
+        text += _table(
+            ["pass", *heads],
+            [[name, *(f"{found[name]:.2f}" for found in by_pass)] for name in by_pass[0]],
+        )
+    else:
+        text += "No numba.\n"
+    rng = np.random.default_rng(0)
     x, dy = (rng.normal(size=little).astype(np.float32) for _ in range(2))
     calls, rows = small(x, dy)
     text += END.format(small=little, calls=calls, channels=little[1])
     return text + _table(["function", "copies", "calls into C"], rows)
-
-
-def _rows(found: Mapping[str, float]) -> list[list[str]]:
-    return [[name, f"{value:.2f}"] for name, value in found.items()]
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
