@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from sympy import Expr, exp, log
 
@@ -23,7 +24,7 @@ from codegen.schedule import schedule
 from derive.chart import NotNormalError
 from derive.derivation import Derivation
 from derive.errors import InputError
-from derive.expr import Definition, SumOver, Var, add, free_axes, mul, substitute, variables
+from derive.expr import Definition, SumOver, Var, add, free_axes, labels, mul, substitute, variables
 from derive.layer import Layer
 from derive.trace import CertificationError
 
@@ -203,9 +204,15 @@ def unfolded(program: Program) -> dict[str, Definition]:
     values: dict[str, Definition] = {}
     for assign in program.assigns:
         if assign.target.label != CENTRE:
-            expr = substitute(assign.expr, values)
-            values[assign.target.label] = Definition(assign.target, expr)
+            read = tuple(values[name] for name in sorted(labels(assign.expr)) if name in values)
+            values[assign.target.label] = Definition(assign.target, _inserted(assign.expr, read))
     return values
+
+
+@cache
+def _inserted(expr: Expr, read: tuple[Definition, ...]) -> Expr:
+    """An expression with definitions inserted; remembered, as a pass changes few assignments."""
+    return substitute(expr, {definition.var.label: definition for definition in read})
 
 
 def _meaning(derivation: Derivation) -> dict[str, Expr]:

@@ -80,8 +80,8 @@ class _Core:
     @property
     def vectors(self) -> list[str]:
         """What is given that a channel has one value of."""
-        given = [code_name(var) for var in self.kernel.program.given if var.axes]
-        return [name for name in given if name not in self.arrays]
+        given, arrays = self.kernel.program.given, self.arrays
+        return [name for var in given if var.axes and (name := code_name(var)) not in arrays]
 
     @property
     def results(self) -> list[str]:

@@ -44,7 +44,7 @@ IN_CORES = (
 
 AT_TOP = re.compile(r"^(?:def |class )?(\w+(?:, \w+)*)(?=[(:]| =)", re.MULTILINE)
 LOOP = re.compile(r"\n +for (.+?) in ")
-NO_ARRAYS = ("_", "int", "float", "str", "bool", "tuple", "Sequence", "Callable")  # as annotations
+NO_ARRAY = re.compile(": (?:_|int|float|str|bool|tuple|Sequence|Callable)")  # as annotations
 
 IN_COMPREHENSIONS = {"a"}  # bound there alone, where no quantity is mentioned
 
@@ -61,8 +61,9 @@ def refuse_clashes(text: str, layer: Layer, layout: ArrayLayout) -> None:
     names = {code_name(definition.var): definition.var.label for definition in layer}
 
     def may_clash(code: str) -> bool:  # quick to tell
-        loops = set(re.findall(r"\w+", " ".join(LOOP.findall(code))))
-        return any(n in loops or any(f"{n}: {kind}" in code for kind in NO_ARRAYS) for n in names)
+        annotated = [before.rpartition(" ")[2] for before in NO_ARRAY.split(code)[:-1]]
+        bound = re.findall(r"\w+", " ".join([*LOOP.findall(code), *annotated]))
+        return not names.keys().isdisjoint(bound)
 
     if not may_clash(text):
         return

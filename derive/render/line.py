@@ -98,6 +98,8 @@ ASCII = Glyphs(
 def columns(text: str) -> int:
     """The columns that a text takes up in a terminal: accents stand over the letter before them,
     and East Asian letters are two wide."""
+    if text.isascii():
+        return len(text)
     return sum(
         0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF")
         for letter in text
