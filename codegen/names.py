@@ -32,9 +32,14 @@ def code_name(var: Var) -> str:
 
 def sum_label(total: SumOver) -> str:
     """``sum_dy_xhat`` for Σ dy·x̂, ``sum_xshifted2`` for Σ d²; ``expr`` for what has no name."""
-    every = [_factor_label(factor) for factor in Mul.make_args(total.body)]
+    return "sum_" + product_label(total.body)
+
+
+def product_label(product: Expr) -> str:
+    """``dy_xhat`` for dy·x̂, ``xshifted2`` for d²; ``expr`` for what has no name."""
+    every = [_factor_label(factor) for factor in Mul.make_args(product)]
     parts = [part for k, part in enumerate(every) if part != "expr" or part not in every[:k]]
-    return "sum_" + "_".join(sorted(parts, key=lambda part: (not part.startswith("d"), part)))
+    return "_".join(sorted(parts, key=lambda part: (not part.startswith("d"), part)))
 
 
 def _factor_label(factor: Expr) -> str:

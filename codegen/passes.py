@@ -3,10 +3,11 @@
 1. ``centre_data``   x is only ever used as x − μ, with μ split in two so that nothing is lost;
 2. ``name_roots``    (σ²+ε)^(-1/2) is computed once and gets a name;
 3. ``collect_sums``  every sum becomes one assignment, shared by all that need it;
-4. ``hoist``         what is constant along a reduced axis leaves the map.
+4. ``hoist``         what is constant along a reduced axis leaves the map; or, of long formulas,
+   ``collect_arrays``  with all that one array is multiplied by in one factor.
 
-:mod:`codegen.schedule` then groups the assignments into reduce, group and map passes.  None of the
-four changes a program's value, and :mod:`codegen.pipeline` proves it after every one.
+:mod:`codegen.schedule` then groups the assignments into reduce, group and map passes.  None of them
+changes a program's value, and :mod:`codegen.pipeline` proves it after every one.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from sympy import Add, Expr, Mul, Pow
+from sympy import Add, Expr, Integer, Mul, Pow
 
 from codegen.ir import Assign, Program, is_sum
 from codegen.lower import u_and_r
-from codegen.names import CENTRE, CENTRED, REST, SHIFTED, sum_label, unused
+from codegen.names import CENTRE, CENTRED, REST, SHIFTED, product_label, sum_label, unused
 from derive.chart import Chart, NotNormalError
 from derive.closed_form import closed_form
 from derive.derivation import Derivation
 from derive.expr import (
+    Axis,
     Definition,
     Delta,
     SumOver,
@@ -195,6 +197,63 @@ def collect_sums(program: Program, _: Derivation) -> Program:
         expr = visit(assign.expr)
         assigns.append(replace(assign, expr=expr))
     return replace(program, assigns=tuple(assigns))
+
+
+# --- 4. Arrays of long formulas -------------------------------------------------------------------
+
+
+def collect_arrays(program: Program, derivation: Derivation) -> Program:
+    """Each result as one term for each array, whose factor is computed once per group: fewer
+    operations on arrays than brackets take."""
+    axes = frozenset(derivation.layer.reduced_axes)
+    taken = set(program.names())
+    assigns: list[Assign] = []
+
+    def collected(expr: Expr, factor: Expr, result: Var) -> Expr:
+        parts = []
+        for array, its in _by_array(expr, factor, axes).items():
+            if isinstance(array, Mul) and any(isinstance(part, Add) for part in array.args):
+                parts.append(bracketed(array, its, result))
+            else:
+                parts.append(mul(named(its, array, result), array))
+        return add(*parts)
+
+    def bracketed(product: Mul, factor: Expr, result: Var) -> Expr:
+        """γ (a + b), with its factor on each of the terms."""
+        (bracket,) = (part for part in product.args if isinstance(part, Add))
+        others = [part for part in product.args if part is not bracket]
+        return mul(*others, collected(bracket, factor, result))
+
+    def named(factor: Expr, array: Expr, result: Var) -> Expr:
+        if factor.is_Number or isinstance(factor, Var):
+            return factor
+        end = f"per_{product_label(array)}" if free_axes(array) & axes else "offset"
+        label = unused(f"{result.label}_{end}", taken)
+        taken.add(label)
+        var = Var(label, *sorted_axes(free_axes(factor)))
+        assigns.append(Assign(var, factor, "constant along the reduction"))
+        return var
+
+    for assign in program.assigns:
+        if assign.target in program.results and free_axes(assign.target) & axes:
+            assign = replace(assign, expr=collected(assign.expr, Integer(1), assign.target))
+        assigns.append(assign)
+    return replace(program, assigns=tuple(assigns))
+
+
+def _by_array(expr: Expr, factor: Expr, axes: frozenset[Axis]) -> dict[Expr, Expr]:
+    """What varies along the axes, with all that it is multiplied by; 1 stands for what is alone."""
+    found: dict[Expr, Expr] = {}
+    if isinstance(expr, Add):
+        for term in expr.args:
+            for array, its in _by_array(term, factor, axes).items():
+                found[array] = add(found.get(array, Integer(0)), its)
+        return found
+    varying = [part for part in Mul.make_args(expr) if free_axes(part) & axes]
+    factor = mul(factor, *(part for part in Mul.make_args(expr) if part not in varying))
+    if len(varying) == 1 and isinstance(varying[0], Add):
+        return _by_array(varying[0], factor, axes)
+    return {mul(*varying): factor}
 
 
 # --- 4. Hoist -------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from functools import cache
 from codegen.ir import Program
 from codegen.lower import needed
 from codegen.origins import ORIGIN_PASSES, SOFTMAX_Y, as_in_kernels, choosing, has_origins, restated
-from codegen.passes import PASSES, ProgramPass
+from codegen.passes import PASSES, ProgramPass, collect_arrays, hoist
 from codegen.pipeline import Kernel, transform
 from codegen.schedule import schedule
 from derive.derivation import Derivation
@@ -62,6 +62,8 @@ def build_second_order(
             expr = substitute(expr, {named.var.label: named})
         meaning[definition.var.label] = expr
     if not has_origins(derivation):
+        # These formulas are long, with one array in several terms.
+        passes = tuple(collect_arrays if step is hoist else step for step in passes)
         program, proofs = transform(program, passes, derivation, meaning)
         return SecondOrderKernel(second, _kernel(program, layer), proofs)
     program, proofs = transform(program, ORIGIN_PASSES, derivation, meaning, restated(layer))

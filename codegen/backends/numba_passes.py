@@ -17,7 +17,6 @@ from codegen.checks import Check, norms, remainders, with_results
 from codegen.combinations import (
     NONE,
     Combination,
-    Monomial,
     PlainSums,
     product_of,
     sum_of,
@@ -25,7 +24,7 @@ from codegen.combinations import (
 )
 from codegen.ir import Assign, Program, is_sum
 from codegen.lower import lower
-from codegen.names import CENTRE, CENTRED, REST, SHIFTED, sum_label, unused
+from codegen.names import CENTRE, CENTRED, REST, SHIFTED, product_label, unused
 from codegen.passes import ProgramPass, centre_data, collect_sums, name_roots
 from codegen.pipeline import Kernel, Kernels, transform
 from codegen.schedule import schedule
@@ -188,7 +187,7 @@ class _Linear:
             terms = {**terms, NONE: add(*(term for term in offset if term not in apart))}
         parts = []
         for monomial, factor in terms.items():
-            name = f"{label}_per_{_spelt(monomial)}" if monomial else f"{label}_offset"
+            name = f"{label}_per_{product_label(mul(*monomial))}" if monomial else f"{label}_offset"
             parts.append(mul(self._named(factor, name), *monomial))
         self.assigns.append(replace(assign, expr=add(*parts, *apart)))
 
@@ -199,8 +198,3 @@ class _Linear:
         self.taken.add(var.label)
         self.assigns.append(Assign(var, factor, "constant along the reduction"))
         return var
-
-
-def _spelt(monomial: Monomial) -> str:
-    product = mul(*monomial)
-    return sum_label(SumOver(product, *sorted_axes(free_axes(product)))).removeprefix("sum_")

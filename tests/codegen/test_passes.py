@@ -5,23 +5,29 @@ What a broken pass makes of a program is for test_pipeline.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sympy import Expr, Mul, Pow, Rational, sqrt
 
+from codegen import second_order
 from codegen.ir import Assign, Program, is_sum
 from codegen.names import CENTRE
 from codegen.passes import (
     PASSES,
     ProgramPass,
     centre_data,
+    collect_arrays,
     collect_sums,
     hoist,
     mean_of_data,
     name_roots,
 )
 from codegen.pipeline import TEXTBOOK
+from derive.derivation import Derivation
 from derive.expr import HALF, SumOver, Var, add, free_axes, mean, mul, variables
 from derive.layers.batch_norm import c, eps, gamma, mu, n, var, x, x_hat, y
+from derive.trace import CertificationError
 from tests.codegen.machine import SQUARE, computed, kernels_of, lines, stages
 from tests.derive.statements import derivation_of
 
@@ -199,6 +205,47 @@ def test_one_factor_numbers_and_group_values_stay() -> None:
         (b, dx), (b, mul(gamma, a, Pow(m, -1))), (dx, mul(2, gamma, dy)), given="gamma dy a"
     )
     assert _after(hoist, program) == program
+
+
+# --- By hand: collect_arrays ---------------------------------------------------------------------
+
+
+def test_each_array_has_one_factor_and_what_is_alone_is_added() -> None:
+    bracket = add(mul(b, dy), mul(-3, x))
+    program = _program((dx,), (dx, add(mul(a, bracket), mul(2, b, dy), gamma)), given="x gamma dy")
+    assert lines(_after(collect_arrays, program).assigns) == [
+        "dx_per_dy[c] = a[c]*b[c] + 2*b[c]",
+        "dx_per_x[c] = -3*a[c]",
+        "dx[n,c] = dx_per_dy[c]*dy[n,c] + dx_per_x[c]*x[n,c] + gamma[c]",
+    ]
+
+
+def test_a_bracket_that_an_array_multiplies_stays_with_the_factors_inside() -> None:
+    whole = mul(a, x, add(mul(m, dy), mul(-1, b)))
+    program = _program((dx,), (dx, add(whole, mul(a, b))), given="x dy a b")
+    assert lines(_after(collect_arrays, program).assigns) == [
+        "dx_per_dy[c] = m*a[c]",
+        "dx_offset[c] = -a[c]*b[c]",
+        "dx_offset_2[c] = a[c]*b[c]",
+        "dx[n,c] = dx_offset_2[c] + x[n,c]*(dx_offset[c] + dx_per_dy[c]*dy[n,c])",
+    ]
+
+
+def test_what_is_no_result_is_not_collected() -> None:
+    program = _program((dx,), (dy, mul(a, add(x, b))), (dx, dy), given="x a b")
+    assert _after(collect_arrays, program) == program
+
+
+def test_the_double_backward_is_collected_and_a_wrong_factor_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def wrong(program: Program, derivation: Derivation) -> Program:
+        *others, g_x, g_gamma = collect_arrays(program, derivation).assigns
+        return replace(program, assigns=(*others, replace(g_x, expr=mul(2, g_x.expr)), g_gamma))
+
+    monkeypatch.setattr(second_order, "collect_arrays", wrong)
+    with pytest.raises(CertificationError, match="wrong changed g_x"):
+        second_order.build_second_order.__wrapped__(derivation_of("batch_norm"))
 
 
 # --- Every layer ---------------------------------------------------------------------------------
