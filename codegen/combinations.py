@@ -6,7 +6,8 @@ of.  It is written out where a formula has brackets, and nothing else is simplif
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TypeVar
 
 from sympy import Add, Expr, Integer, Mul, Pow
 
@@ -17,6 +18,8 @@ from derive.expr import Axis, SumOver, Var, add, free_axes, mul, sorted_axes
 Monomial = tuple[Var, ...]  # a product of arrays, in the order of their names
 Combination = dict[Monomial, Expr]  # with a coefficient for each product
 
+Key = TypeVar("Key", bound=Hashable)  # a monomial, or what else stands for arrays
+
 NONE: Monomial = ()  # what is multiplied by no array is constant
 
 
@@ -24,13 +27,13 @@ class NotLinearError(Exception):
     """A result that is no combination of the arrays that are read."""
 
 
-def sum_of(combinations: Iterable[Mapping[Monomial, Expr]]) -> Combination:
+def sum_of(combinations: Iterable[Mapping[Key, Expr]]) -> dict[Key, Expr]:
     """The sum; what cancels is left out."""
-    total: Combination = {}
+    total: dict[Key, Expr] = {}
     for terms in combinations:
-        for monomial, factor in terms.items():
-            total[monomial] = add(total.get(monomial, Integer(0)), factor)
-    return {monomial: factor for monomial, factor in total.items() if factor != 0}
+        for key, factor in terms.items():
+            total[key] = add(total.get(key, Integer(0)), factor)
+    return {key: factor for key, factor in total.items() if factor != 0}
 
 
 def product_of(combinations: Iterable[Mapping[Monomial, Expr]]) -> Combination:
@@ -97,6 +100,21 @@ class PlainSums:
 def written(combination: Mapping[Monomial, Expr]) -> Expr:
     """The combination as an expression."""
     return add(*(mul(factor, *monomial) for monomial, factor in combination.items()))
+
+
+def coefficient(name: str, factor: Expr, note: str, taken: set[str]) -> Assign:
+    """What arrays are multiplied by, under a name of its own."""
+    label = unused(name, taken)
+    taken.add(label)
+    return Assign(Var(label, *sorted_axes(free_axes(factor))), factor, note)
+
+
+def named(factor: Expr, name: str, assigns: list[Assign], taken: set[str]) -> Expr:
+    """A coefficient by its name, where it is assigned; a number or a quantity is itself."""
+    if factor.is_Number or isinstance(factor, Var):
+        return factor
+    assigns.append(coefficient(name, factor, "constant along the reduction", taken))
+    return assigns[-1].target
 
 
 def _joined(first: Monomial, second: Monomial) -> Monomial:

@@ -21,15 +21,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from sympy import Add, Expr, Integer
+from sympy import Add, Integer
 
 from codegen.checks import Check, checks_of, finite_in, norms, with_results
-from codegen.combinations import Combination, NotLinearError, PlainSums, combination
+from codegen.combinations import (
+    Combination,
+    NotLinearError,
+    PlainSums,
+    coefficient,
+    combination,
+)
 from codegen.cotangents import centre_cotangents, centred_in
 from codegen.deployment import Deployment, build_deployment
 from codegen.ir import Assign, GroupPass, MapPass, Pass, Program, ReducePass, is_sum
 from codegen.lower import lower
-from codegen.names import CENTRE, SHIFTED, code_name, unused
+from codegen.names import CENTRE, SHIFTED, code_name
 from codegen.passes import PASSES, ProgramPass, mean_of_data
 from codegen.pipeline import Kernel, Kernels, transform
 from codegen.schedule import schedule
@@ -41,7 +47,6 @@ from derive.expr import (
     add,
     free_axes,
     mul,
-    sorted_axes,
     variables,
 )
 from derive.layer import Layer
@@ -145,13 +150,6 @@ def about_centre(layer: Layer) -> tuple[Combination, Assign]:
     centre, shifted = Var(CENTRE, *mu.var.axes), Var(SHIFTED, *x.axes)
     made = Assign(shifted, add(x, mul(-1, centre)), "less the rounded mean")
     return {(shifted,): Integer(1), (): centre}, made
-
-
-def coefficient(name: str, factor: Expr, note: str, taken: set[str]) -> Assign:
-    """What arrays are multiplied by, under a name of its own."""
-    label = unused(name, taken)
-    taken.add(label)
-    return Assign(Var(label, *sorted_axes(free_axes(factor))), factor, note)
 
 
 def result_in_terms(

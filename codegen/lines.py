@@ -20,10 +20,10 @@ from dataclasses import dataclass, replace
 from sympy import Expr, Mul, Pow
 
 from codegen.checks import Check, norms, with_results
-from codegen.combinations import Combination, PlainSums, combination, written
+from codegen.combinations import Combination, PlainSums, coefficient, combination, written
 from codegen.ir import Assign, Program, is_sum
 from codegen.line_checks import finite_in, line_checks
-from codegen.linear import about_centre, coefficient, result_in_terms
+from codegen.linear import about_centre, result_in_terms
 from codegen.lower import lower
 from codegen.names import CENTRE, SHIFTED, code_name
 from codegen.passes import PASSES, mean_of_data

@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from sympy import Add, Expr, Integer, Mul, Pow
 
+from codegen.combinations import named, sum_of
 from codegen.ir import Assign, Program, is_sum
 from codegen.lower import u_and_r
 from codegen.names import CENTRE, CENTRED, REST, SHIFTED, product_label, sum_label, unused
@@ -212,27 +213,14 @@ def collect_arrays(program: Program, derivation: Derivation) -> Program:
     def collected(expr: Expr, factor: Expr, result: Var) -> Expr:
         parts = []
         for array, its in _by_array(expr, factor, axes).items():
-            if isinstance(array, Mul) and any(isinstance(part, Add) for part in array.args):
-                parts.append(bracketed(array, its, result))
-            else:
-                parts.append(mul(named(its, array, result), array))
+            brackets = [part for part in Mul.make_args(array) if isinstance(part, Add)]
+            if brackets:  # γ (a + b), with its factor on each of the terms
+                others = (part for part in Mul.make_args(array) if part is not brackets[0])
+                parts.append(mul(*others, collected(brackets[0], its, result)))
+                continue
+            end = f"per_{product_label(array)}" if free_axes(array) & axes else "offset"
+            parts.append(mul(named(its, f"{result.label}_{end}", assigns, taken), array))
         return add(*parts)
-
-    def bracketed(product: Mul, factor: Expr, result: Var) -> Expr:
-        """γ (a + b), with its factor on each of the terms."""
-        (bracket,) = (part for part in product.args if isinstance(part, Add))
-        others = [part for part in product.args if part is not bracket]
-        return mul(*others, collected(bracket, factor, result))
-
-    def named(factor: Expr, array: Expr, result: Var) -> Expr:
-        if factor.is_Number or isinstance(factor, Var):
-            return factor
-        end = f"per_{product_label(array)}" if free_axes(array) & axes else "offset"
-        label = unused(f"{result.label}_{end}", taken)
-        taken.add(label)
-        var = Var(label, *sorted_axes(free_axes(factor)))
-        assigns.append(Assign(var, factor, "constant along the reduction"))
-        return var
 
     for assign in program.assigns:
         if assign.target in program.results and free_axes(assign.target) & axes:
@@ -243,12 +231,8 @@ def collect_arrays(program: Program, derivation: Derivation) -> Program:
 
 def _by_array(expr: Expr, factor: Expr, axes: frozenset[Axis]) -> dict[Expr, Expr]:
     """What varies along the axes, with all that it is multiplied by; 1 stands for what is alone."""
-    found: dict[Expr, Expr] = {}
     if isinstance(expr, Add):
-        for term in expr.args:
-            for array, its in _by_array(term, factor, axes).items():
-                found[array] = add(found.get(array, Integer(0)), its)
-        return found
+        return sum_of(_by_array(term, factor, axes) for term in expr.args)
     varying = [part for part in Mul.make_args(expr) if free_axes(part) & axes]
     factor = mul(factor, *(part for part in Mul.make_args(expr) if part not in varying))
     if len(varying) == 1 and isinstance(varying[0], Add):
@@ -264,14 +248,8 @@ def hoist(program: Program, derivation: Derivation) -> Program:
     axes = frozenset(derivation.layer.reduced_axes)
     taken = set(program.names())
     u = _named_u(derivation)
-    hoisted: dict[Expr, Var] = {}
+    hoisted: dict[Expr, Expr] = {}
     assigns: list[Assign] = []
-
-    def name_for(product: Expr) -> str:
-        is_u = u is not None and canonical(product) == canonical(u)
-        label = unused("u" if is_u else "scale", taken)
-        taken.add(label)
-        return label
 
     def visit(expr: Expr) -> Expr:
         if isinstance(expr, Var | Delta) or not expr.args:
@@ -283,9 +261,8 @@ def hoist(program: Program, derivation: Derivation) -> Program:
             if len(composite) > 1 and computed and len(constant) < len(expr.args):
                 product = mul(*constant)
                 if product not in hoisted:
-                    var = Var(name_for(product), *sorted_axes(free_axes(product)))
-                    hoisted[product] = var
-                    assigns.append(Assign(var, product, "constant along the reduction"))
+                    is_u = u is not None and canonical(product) == canonical(u)
+                    hoisted[product] = named(product, "u" if is_u else "scale", assigns, taken)
                 return mul(hoisted[product], *(visit(p) for p in expr.args if p not in constant))
         return rebuild(expr, (visit(arg) for arg in expr.args))
 

@@ -45,7 +45,7 @@ class Axis(_Unique):
         return (self.base, self.size.name, self.level), {}
 
     def _hashable_content(self) -> tuple[Any, ...]:
-        # SymPy's caches hand out any equal object: an axis of another size must not be equal.
+        # SymPy sorts by this: an axis of another size is not the same.
         return (*super()._hashable_content(), self.size.name)
 
     def prime(self, level: int = 1) -> Axis:

@@ -18,6 +18,7 @@ from codegen.combinations import (
     NONE,
     Combination,
     PlainSums,
+    named,
     product_of,
     sum_of,
     written,
@@ -188,13 +189,5 @@ class _Linear:
         parts = []
         for monomial, factor in terms.items():
             name = f"{label}_per_{product_label(mul(*monomial))}" if monomial else f"{label}_offset"
-            parts.append(mul(self._named(factor, name), *monomial))
+            parts.append(mul(named(factor, name, self.assigns, self.taken), *monomial))
         self.assigns.append(replace(assign, expr=add(*parts, *apart)))
-
-    def _named(self, factor: Expr, label: str) -> Expr:
-        if factor.is_Number or isinstance(factor, Var):
-            return factor
-        var = Var(unused(label, self.taken), *sorted_axes(free_axes(factor)))
-        self.taken.add(var.label)
-        self.assigns.append(Assign(var, factor, "constant along the reduction"))
-        return var

@@ -188,10 +188,11 @@ def _refuse_operations(layer: Layer) -> None:
                     f"{where} has a function of a fraction, which a kernel would round; "
                     "write max(2*x, 1)/2 for max(x, 1/2)"
                 )
-        powers = (p for p in definition.expr.atoms(Pow) if not (p.exp.is_Rational and p.exp.q <= 2))
-        for power in sorted(powers, key=str):
+        powers = definition.expr.atoms(Pow)
+        if bad := [p for p in powers if not (p.exp.is_Rational and p.exp.q <= 2)]:
             raise InputError(
-                f"{where} has the power {power.exp}; a kernel takes whole powers and square roots"
+                f"{where} has the power {min(bad, key=str).exp}; a kernel takes whole powers and "
+                "square roots"
             )
         for symbol in sorted(definition.expr.atoms(Symbol), key=lambda symbol: symbol.name):
             if not isinstance(symbol, Var | Axis) and symbol not in sizes:
